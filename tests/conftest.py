@@ -1,0 +1,82 @@
+"""Fixtures on real stores: one embedded PostgreSQL and one Valkey per test session, a fresh database per test."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from tracker.stores import postgres, valkey
+from tracker.stores.embedded import DataFolder, EmbeddedPostgres, EmbeddedValkey
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def store_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DataFolder]:
+    """A data folder with both embedded stores running and a migrated template database."""
+    folder = DataFolder(tmp_path_factory.mktemp("stores"))
+    folder.hold()
+    servers = (EmbeddedPostgres(folder), EmbeddedValkey(folder))
+    for server in servers:
+        server.start()
+    yield folder
+    for server in reversed(servers):
+        server.stop()
+    folder.release()
+
+
+@pytest.fixture(scope="session")
+async def _template(store_folder: DataFolder) -> str:
+    connection = await asyncpg.connect(store_folder.database_url)
+    await postgres.migrate(connection)
+    await connection.close()
+    return store_folder.database_url
+
+
+@pytest.fixture
+async def database_url(_template: str, store_folder: DataFolder) -> AsyncIterator[str]:
+    """URL of a fresh, migrated database."""
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    admin_url = _template.replace("/clickbind?", "/postgres?")
+    admin = await asyncpg.connect(admin_url)
+    await admin.execute(f"CREATE DATABASE {name} TEMPLATE clickbind STRATEGY file_copy")
+    yield _template.replace("/clickbind?", f"/{name}?")
+    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    await admin.close()
+
+
+@pytest.fixture
+async def pool(database_url: str) -> AsyncIterator[postgres.Pool]:
+    """A pool on a fresh, migrated database."""
+    opened = await postgres.open_pool(database_url, max_size=8)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def redis_url(store_folder: DataFolder) -> AsyncIterator[str]:
+    """URL of an emptied Valkey (functions too)."""
+    client = valkey.connect(store_folder.redis_url)
+    await client.flushall()
+    await client.function_flush()
+    await client.aclose()
+    yield store_folder.redis_url
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[valkey.Client]:
+    """A client on an emptied Valkey."""
+    client = valkey.connect(redis_url)
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+def repo_root() -> Path:
+    """The checkout."""
+    return Path(__file__).parent.parent

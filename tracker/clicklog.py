@@ -1,0 +1,97 @@
+"""The click log: what the edge appends and the recorder reads. One Valkey stream per shard, `{sN}:log`.
+
+A stream entry has the fields
+    r  msgpack of `Visit`: the request as it came
+    k  kind: 'click' | 'duplicate' | 'bot' | 'prefetch'
+    c  click id this visit belongs to (its own id, unless it is a duplicate)
+    v  visitor id (the alias may have found an earlier one than the edge proposed)
+    y  how the visitor was known: 'cookie' | 'fingerprint' | 'new'
+    m  pool member '<inventory_link_id>|<url>' the visitor was sent to, or ''
+    l  lease: 'exclusive' | 'shared' | 'reserve' | 'none'
+    s  '1' when the entry was replayed from the spill: what the visitor really got, over any claim that timed out yet landed
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+KIND_CLICK, KIND_DUPLICATE, KIND_BOT, KIND_PREFETCH = "click", "duplicate", "bot", "prefetch"
+LINKS_KEY = "cb:links"
+LINKS_CHANNEL = "cb:links:changed"
+WAKE_CHANNEL = "cb:wake"
+
+
+class Visit(msgspec.Struct, array_like=True, frozen=True):
+    """One request to /go/, capped at the edge. Absent values are ''. Order is the wire format: append only."""
+
+    visit_id: str  # ULID, lower case; becomes the click id when the visit is a new click
+    at_ms: int  # Unix milliseconds; the time inside visit_id
+    smart_link_id: str
+    account_id: str
+    ip: str = ""
+    user_agent: str = ""
+    referrer: str = ""
+    accept_language: str = ""
+    landing_url: str = ""
+    ecid: str = ""
+    fbclid: str = ""
+    ttclid: str = ""
+    sccid: str = ""
+    gclid: str = ""
+    gbraid: str = ""
+    wbraid: str = ""
+    utm_source: str = ""
+    utm_medium: str = ""
+    utm_campaign: str = ""
+    utm_term: str = ""
+    utm_content: str = ""
+    aff_s1: str = ""
+    aff_s2: str = ""
+    aff_s3: str = ""
+    aff_s4: str = ""
+    aff_s5: str = ""
+    other_params: str = ""
+    fbp: str = ""
+    fbc: str = ""
+    ttp: str = ""
+    scid: str = ""
+    cdn_country: str = ""  # two letters from a trusted proxy's header
+    bot_reason: str = ""
+    truncated: tuple[str, ...] = ()
+
+
+class EdgeLink(msgspec.Struct, array_like=True, frozen=True):
+    """What the edge needs of a smart link; the value of `cb:links[smart_link_id]` (msgpack)."""
+
+    smart_link_id: str
+    account_id: str
+    shard: int
+    offer: str
+    window_ms: int
+    state: str  # 'active' | 'paused' | 'deleted'
+    profile_url: str  # the creator's own page: bots, HEAD, and the last resort
+    reserve: str = ""  # '<inventory_link_id>|<url>' of the pool's reserve link, or ''
+    fallback_url: str = ""
+
+
+def log_key(shard: int) -> str:
+    """The stream of a shard."""
+    return f"{{s{shard}}}:log"
+
+
+def pool_key(shard: int, account_id: str, offer: str) -> str:
+    """The sorted set of a pool: member '<inventory_link_id>|<url>', score = end of its lease in Unix ms (0: never leased)."""
+    return f"{{s{shard}}}:pool:{account_id}:{offer}"
+
+
+def pool_member(inventory_link_id: int, url: str) -> str:
+    """How a pooled link stands in its pool and in the log."""
+    return f"{inventory_link_id}|{url}"
+
+
+def split_member(member: str) -> tuple[int | None, str]:
+    """(inventory_link_id, url) of a pool member; (None, '') of ''."""
+    if not member:
+        return None, ""
+    number, _, url = member.partition("|")
+    return int(number), url

@@ -1,0 +1,51 @@
+"""Valkey/Redis clients. Two kinds: `connect` for background roles, `connect_hot` for the click path (no retries)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import redis.asyncio as redis_async
+import redis.exceptions
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff, NoBackoff
+
+from tracker.stores.errors import StoreError
+
+RedisError = redis.exceptions.RedisError
+Client = redis_async.Redis
+
+
+def connect(url: str, **options: Any) -> Client:
+    """A client for recorder, worker and api: bytes in and out, 5 s timeouts, two quick retries of connecting."""
+    defaults: dict[str, Any] = {
+        "socket_timeout": 5.0,
+        "socket_connect_timeout": 5.0,
+        "retry": Retry(ExponentialBackoff(cap=0.5, base=0.05), 2),
+    }
+    return redis_async.from_url(url, **(defaults | options))  # type: ignore[no-untyped-call,no-any-return,unused-ignore]
+
+
+def connect_hot(url: str, timeout_seconds: float) -> Client:
+    """A client for the click path. redis-py retries ten times by default, which would hold a fan for a minute."""
+    return connect(
+        url,
+        socket_timeout=timeout_seconds,
+        socket_connect_timeout=timeout_seconds,
+        retry=Retry(NoBackoff(), 0),
+    )
+
+
+async def wait_ready(client: Client, seconds: float = 15.0) -> None:
+    """Wait until the server answers PING and has loaded its data. Raises StoreError with what to check."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            await client.ping()
+        except (RedisError, OSError) as error:
+            if time.monotonic() > deadline:
+                raise StoreError(f"Valkey does not answer: {error}. Is it running where REDIS_URL points?") from error
+            await asyncio.sleep(0.1)
+        else:
+            return
