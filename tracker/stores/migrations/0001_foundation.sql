@@ -305,7 +305,9 @@ CREATE TABLE conversions (
     previously_subscribed   boolean NOT NULL DEFAULT false,
     event_keys              text[] NOT NULL,
     created_at              timestamptz NOT NULL DEFAULT now(),
+    purchase                text,                     -- 'first' | 'repeat' for purchases, for ad platforms
     corrected_at            timestamptz,              -- the belief behind it changed after it was written
+    retracted_at            timestamptz,              -- no longer believed at all; what was delivered stays delivered
     FOREIGN KEY (account_id, fan_id) REFERENCES fans
 );
 CREATE INDEX conversions_by_link ON conversions (smart_link_id, conversion_at);

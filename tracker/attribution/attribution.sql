@@ -1,0 +1,136 @@
+-- The attribution worker's queries: take fans whose fold is due, load what it needs, store what it gives.
+
+-- name: take_fans
+-- Fans whose fold is due, locked for this transaction; a wake of a taken fan waits for our commit and then queues it anew.
+SELECT account_id, fan_id FROM fan_queue
+WHERE due_at <= now() ORDER BY due_at LIMIT $1 FOR UPDATE SKIP LOCKED;
+
+-- name: take_fan
+-- One fan out of a batch that failed.
+SELECT account_id, fan_id FROM fan_queue WHERE account_id = $1 AND fan_id = $2 FOR UPDATE SKIP LOCKED;
+
+-- name: finish_fans
+-- The folds are stored: nothing is due for these fans.
+DELETE FROM fan_queue q USING unnest($1::text[], $2::text[]) AS t (account_id, fan_id)
+WHERE q.account_id = t.account_id AND q.fan_id = t.fan_id;
+
+-- name: postpone_fans
+-- Run the fold again at a time: a price may come, or the fold failed.
+INSERT INTO fan_queue (account_id, fan_id, due_at)
+SELECT * FROM unnest($1::text[], $2::text[], $3::timestamptz[])
+ON CONFLICT (account_id, fan_id) DO UPDATE SET due_at = excluded.due_at;
+
+-- name: accounts
+-- The accounts of a batch.
+SELECT a.account_id, a.team_id, a.platform_user_id, a.username, a.display_name, a.subscribe_price_cents,
+       coalesce((SELECT max(window_seconds) FROM smart_links s WHERE s.account_id = a.account_id), 21600) AS longest_window
+FROM accounts a WHERE a.account_id = ANY($1::text[]);
+
+-- name: events
+-- Everything the platform is known to have done with these fans.
+SELECT e.account_id, e.fan_id, e.event_key, e.kind, e.at, e.precision_seconds, e.inventory_link_id, e.detail, e.first_seen_at,
+       i.role, i.kind AS link_kind
+FROM unnest($1::text[], $2::text[]) AS t (account_id, fan_id)
+JOIN platform_events e ON e.account_id = t.account_id AND e.fan_id = t.fan_id
+LEFT JOIN inventory_links i ON i.inventory_link_id = e.inventory_link_id;
+
+-- name: leased_clicks
+-- Clicks sent to each inventory link within the longest window before a subscription (ids bound the time), and one other
+-- click of the link, if there is any, to tell "never leased" from "too early" and "too late".
+WITH wanted AS (SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[]) AS t (inventory_link_id, from_id, to_id)),
+found AS (
+    SELECT w.inventory_link_id, c.click_id FROM wanted w
+    JOIN clicks c ON c.inventory_link_id = w.inventory_link_id AND c.click_id BETWEEN w.from_id AND w.to_id
+    UNION
+    SELECT w.inventory_link_id, v.click_id FROM wanted w
+    JOIN visits v ON v.inventory_link_id = w.inventory_link_id AND v.visit_id BETWEEN w.from_id AND w.to_id
+    UNION
+    SELECT w.inventory_link_id, c.click_id FROM wanted w
+    CROSS JOIN LATERAL (SELECT click_id FROM clicks c WHERE c.inventory_link_id = w.inventory_link_id
+                        AND c.click_id < w.from_id ORDER BY click_id DESC LIMIT 1) c
+    UNION
+    SELECT w.inventory_link_id, c.click_id FROM wanted w
+    CROSS JOIN LATERAL (SELECT click_id FROM clicks c WHERE c.inventory_link_id = w.inventory_link_id
+                        AND c.click_id > w.to_id ORDER BY click_id LIMIT 1) c
+)
+SELECT f.inventory_link_id AS leased, c.click_id, c.smart_link_id, c.visitor, c.visitor_by, c.lease, c.ecid, c.clicked_at,
+       c.inventory_link_id, s.window_seconds
+FROM found f JOIN clicks c USING (click_id) JOIN smart_links s ON s.smart_link_id = c.smart_link_id
+WHERE NOT c.is_bot;
+
+-- name: visitor_clicks
+-- All clicks of these visitors on their accounts.
+SELECT c.account_id, c.click_id, c.smart_link_id, c.visitor, c.visitor_by, c.lease, c.ecid, c.clicked_at,
+       c.inventory_link_id, s.window_seconds
+FROM unnest($1::text[], $2::text[]) AS t (account_id, visitor)
+JOIN clicks c ON c.account_id = t.account_id AND c.visitor = t.visitor AND NOT c.is_bot
+JOIN smart_links s ON s.smart_link_id = c.smart_link_id;
+
+-- name: visits
+-- The later visits of these clicks.
+SELECT click_id, visited_at, visitor_by, inventory_link_id FROM visits WHERE click_id = ANY($1::text[]);
+
+-- name: believed_bindings
+-- The bindings of these fans as believed so far.
+SELECT b.account_id, b.fan_id, b.binding_id, b.valid_from, b.click_id, b.rule, b.competing_clicks, b.confidence
+FROM unnest($1::text[], $2::text[]) AS t (account_id, fan_id)
+JOIN bindings b ON b.account_id = t.account_id AND b.fan_id = t.fan_id AND b.retracted_at IS NULL;
+
+-- name: retract_bindings
+-- No longer believed; kept as history.
+UPDATE bindings SET retracted_at = now() WHERE binding_id = ANY($1::bigint[]);
+
+-- name: insert_bindings
+-- Newly believed.
+INSERT INTO bindings (account_id, fan_id, valid_from, click_id, smart_link_id, rule, lease, confidence, competing_clicks, event_keys)
+SELECT account_id, fan_id, valid_from, click_id, smart_link_id, rule, lease, confidence, competing_clicks, string_to_array(event_keys, chr(31))
+FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::text[], $8::float8[], $9::int[], $10::text[])
+  AS t (account_id, fan_id, valid_from, click_id, smart_link_id, rule, lease, confidence, competing_clicks, event_keys);
+
+-- name: known_conversions
+-- The conversions of these fans as stored.
+SELECT c.* FROM unnest($1::text[], $2::text[]) AS t (account_id, fan_id)
+JOIN conversions c ON c.account_id = t.account_id AND c.fan_id = t.fan_id;
+
+-- name: insert_conversions
+-- New conversions; the ids really new come back.
+INSERT INTO conversions (conversion_id, team_id, account_id, smart_link_id, click_id, fan_id, conversion_type, conversion_at,
+    amount_gross_cents, amount_net_cents, transaction_id, transaction_type, transaction_status, transaction_description,
+    previously_subscribed, purchase, event_keys)
+SELECT conversion_id, team_id, account_id, smart_link_id, click_id, fan_id, conversion_type, conversion_at,
+    amount_gross_cents, amount_net_cents, transaction_id, transaction_type, transaction_status, transaction_description,
+    previously_subscribed, purchase, string_to_array(event_keys, chr(31))
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[], $9::bigint[], $10::bigint[],
+    $11::text[], $12::text[], $13::text[], $14::text[], $15::bool[], $16::text[], $17::text[])
+  AS t (conversion_id, team_id, account_id, smart_link_id, click_id, fan_id, conversion_type, conversion_at,
+    amount_gross_cents, amount_net_cents, transaction_id, transaction_type, transaction_status, transaction_description,
+    previously_subscribed, purchase, event_keys)
+ON CONFLICT (conversion_id) DO NOTHING RETURNING conversion_id;
+
+-- name: correct_conversion
+-- A stored conversion as believed now. What was delivered stays; the row shows the correction.
+UPDATE conversions SET smart_link_id = $2, click_id = $3, conversion_at = $4, amount_gross_cents = $5, amount_net_cents = $6,
+    transaction_status = $7, previously_subscribed = $8, purchase = $9, event_keys = $10, corrected_at = now(), retracted_at = NULL
+WHERE conversion_id = $1;
+
+-- name: retract_conversions
+-- Believed once, not any more.
+UPDATE conversions SET retracted_at = now(), corrected_at = now() WHERE conversion_id = ANY($1::text[]) AND retracted_at IS NULL;
+
+-- name: store_fans
+-- What the fold says of the fan himself.
+INSERT INTO fans (account_id, fan_id, first_subscribed_at, unattributed_reason)
+SELECT * FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::text[])
+ON CONFLICT (account_id, fan_id) DO UPDATE
+SET first_subscribed_at = excluded.first_subscribed_at, unattributed_reason = excluded.unattributed_reason;
+
+-- name: click_facts
+-- What a postback may say of the clicks behind new conversions.
+SELECT c.click_id, c.ecid, c.fbclid, c.gclid, c.gbraid, c.wbraid, c.ttclid, c.sccid, c.utm_source, c.utm_medium, c.utm_campaign,
+       c.utm_term, c.utm_content, c.aff_s1, c.aff_s2, c.aff_s3, c.aff_s4, c.aff_s5, c.country, s.smart_link_id, s.name AS smart_link_name
+FROM clicks c JOIN smart_links s USING (smart_link_id) WHERE c.click_id = ANY($1::text[]);
+
+-- name: fan_names
+-- Names of the fans of new conversions.
+SELECT f.account_id, f.fan_id, f.username, f.name FROM unnest($1::text[], $2::text[]) AS t (account_id, fan_id)
+JOIN fans f USING (account_id, fan_id);

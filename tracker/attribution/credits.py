@@ -1,0 +1,217 @@
+"""Stores what a fold gave: bindings with their history, conversions, and the deliveries of the new ones, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import asyncpg
+from postbacks.events import Event
+from postbacks.outbox import enqueue
+
+from tracker.attribution.evidence import SQL, Account, FanKey, from_ms
+from tracker.attribution.facts import Conversion, Folded
+from tracker.attribution.identity import conversion_id
+from tracker.stores.postgres import Connection
+
+_SEPARATOR = chr(31)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A conversion on its way to its table."""
+
+    conversion_id: str
+    fan: FanKey
+    conversion: Conversion
+
+
+async def store(
+    connection: Connection, folds: Mapping[FanKey, Folded], accounts: Mapping[str, Account], now_ms: int
+) -> list[str]:
+    """Make the tables say what the folds say. Returns the ids of the conversions that are new."""
+    fans = sorted(folds)
+    keys = [fan[0] for fan in fans], [fan[1] for fan in fans]
+    await connection.execute(
+        SQL["store_fans"],
+        *keys,
+        [_moment(folds[fan].first_subscribed_at) for fan in fans],
+        [folds[fan].unattributed_reason for fan in fans],
+    )
+    await _store_bindings(connection, folds, keys)
+    return await _store_conversions(connection, folds, accounts, keys, now_ms)
+
+
+def _moment(at: int | None) -> datetime | None:
+    return None if at is None else from_ms(at)
+
+
+async def _store_bindings(
+    connection: Connection, folds: Mapping[FanKey, Folded], keys: tuple[list[str], list[str]]
+) -> None:
+    believed: dict[tuple[FanKey, datetime, str, str, int], int] = {}
+    for row in await connection.fetch(SQL["believed_bindings"], *keys):
+        fan = (row["account_id"], row["fan_id"])
+        believed[fan, row["valid_from"], row["click_id"], row["rule"], row["competing_clicks"]] = row["binding_id"]
+    new = []
+    for fan, folded in folds.items():
+        for binding in folded.bindings:
+            moment = from_ms(binding.valid_from)
+            if believed.pop((fan, moment, binding.click.click_id, binding.rule, binding.competing_clicks), None):
+                continue
+            new.append(
+                (
+                    *fan, moment, binding.click.click_id, binding.click.smart_link_id, binding.rule, binding.click.lease,
+                    binding.confidence, binding.competing_clicks, _SEPARATOR.join(binding.event_keys),
+                )
+            )  # fmt: skip
+    if believed:
+        await connection.execute(SQL["retract_bindings"], list(believed.values()))
+    if new:
+        await connection.execute(SQL["insert_bindings"], *(list(column) for column in zip(*new, strict=True)))
+
+
+async def _store_conversions(
+    connection: Connection,
+    folds: Mapping[FanKey, Folded],
+    accounts: Mapping[str, Account],
+    keys: tuple[list[str], list[str]],
+    now_ms: int,
+) -> list[str]:
+    known = {row["conversion_id"]: row for row in await connection.fetch(SQL["known_conversions"], *keys)}
+    told = _told(known.values())
+    rows: list[Row] = []
+    for fan, folded in folds.items():
+        for conversion in folded.conversions:
+            identity = conversion_id(*fan, conversion.type, conversion.identity)
+            if identity not in known:
+                # A source that came late may have moved a subscription's minute: it is still the one already told.
+                identity = next((told[fan, conversion.type, key] for key in conversion.event_keys
+                                 if (fan, conversion.type, key) in told), identity)  # fmt: skip
+            rows.append(Row(identity, fan, conversion))
+    believed = {row.conversion_id for row in rows}
+    gone = [identity for identity, row in known.items() if identity not in believed and row["retracted_at"] is None]
+    if gone:
+        await connection.execute(SQL["retract_conversions"], gone)
+    for row in rows:
+        if row.conversion_id in known and _differs(known[row.conversion_id], row.conversion):
+            await _correct(connection, row)
+    new = [row for row in rows if row.conversion_id not in known and not _held(row.conversion, now_ms)]
+    return await _insert(connection, new, accounts)
+
+
+def _told(known: Sequence[asyncpg.Record] | object) -> dict[tuple[FanKey, str, str], str]:
+    found: dict[tuple[FanKey, str, str], str] = {}
+    for row in known:  # type: ignore[attr-defined]
+        if row["conversion_type"] == "new_subscriber":
+            for key in row["event_keys"]:
+                if key.startswith(("sub:", "link:")):
+                    found[(row["account_id"], row["fan_id"]), row["conversion_type"], key] = row["conversion_id"]
+    return found
+
+
+def _held(conversion: Conversion, now_ms: int) -> bool:
+    return conversion.hold_until is not None and conversion.hold_until > now_ms
+
+
+def _differs(row: asyncpg.Record, conversion: Conversion) -> bool:
+    return row["retracted_at"] is not None or (
+        row["click_id"], row["conversion_at"], row["amount_gross_cents"], row["amount_net_cents"], row["transaction_status"],
+        row["previously_subscribed"], row["purchase"],
+    ) != (
+        conversion.click.click_id, from_ms(conversion.at), conversion.gross_cents, conversion.net_cents,
+        conversion.transaction_status, conversion.previously_subscribed, conversion.purchase,
+    )  # fmt: skip
+
+
+async def _correct(connection: Connection, row: Row) -> None:
+    conversion = row.conversion
+    await connection.execute(
+        SQL["correct_conversion"], row.conversion_id, conversion.click.smart_link_id, conversion.click.click_id,
+        from_ms(conversion.at), conversion.gross_cents, conversion.net_cents, conversion.transaction_status,
+        conversion.previously_subscribed, conversion.purchase, list(conversion.event_keys),
+    )  # fmt: skip
+
+
+async def _insert(connection: Connection, rows: Sequence[Row], accounts: Mapping[str, Account]) -> list[str]:
+    if not rows:
+        return []
+    columns = [
+        (
+            row.conversion_id, accounts[row.fan[0]].team_id, row.fan[0], row.conversion.click.smart_link_id,
+            row.conversion.click.click_id, row.fan[1], row.conversion.type, from_ms(row.conversion.at),
+            row.conversion.gross_cents, row.conversion.net_cents, row.conversion.transaction_id,
+            row.conversion.transaction_type, row.conversion.transaction_status, row.conversion.transaction_description,
+            row.conversion.previously_subscribed, row.conversion.purchase, _SEPARATOR.join(row.conversion.event_keys),
+        )
+        for row in rows
+    ]  # fmt: skip
+    inserted = await connection.fetch(
+        SQL["insert_conversions"], *(list(column) for column in zip(*columns, strict=True))
+    )
+    new = {row["conversion_id"] for row in inserted}
+    await enqueue(
+        connection, await _delivery_events(connection, [row for row in rows if row.conversion_id in new], accounts)
+    )
+    return sorted(new)
+
+
+async def _delivery_events(connection: Connection, rows: Sequence[Row], accounts: Mapping[str, Account]) -> list[Event]:
+    clicks = {
+        row["click_id"]: row
+        for row in await connection.fetch(SQL["click_facts"], sorted({row.conversion.click.click_id for row in rows}))
+    }
+    fans = {
+        (row["account_id"], row["fan_id"]): row
+        for row in await connection.fetch(SQL["fan_names"], [row.fan[0] for row in rows], [row.fan[1] for row in rows])
+    }
+    return [
+        Event(
+            event_id=row.conversion_id,
+            event_type=row.conversion.type,
+            occurred_at=from_ms(row.conversion.at),
+            team_id=accounts[row.fan[0]].team_id,
+            smart_link_id=row.conversion.click.smart_link_id,
+            facts=facts(row, accounts[row.fan[0]], clicks[row.conversion.click.click_id], fans[row.fan]),
+        )
+        for row in rows
+    ]
+
+
+def facts(row: Row, account: Account, click: asyncpg.Record, fan: asyncpg.Record) -> dict[str, str]:
+    """The template variables of a conversion (spec 6), absent ones left out. Amounts are dollars with two decimals."""
+    conversion = row.conversion
+    values: dict[str, str | None] = {
+        "ofapi_account_id": account.account_id,
+        "creator_onlyfans_id": account.platform_user_id,
+        "creator_onlyfans_username": account.username,
+        "creator_onlyfans_name": account.display_name,
+        "smart_link_id": click["smart_link_id"],
+        "smart_link_name": click["smart_link_name"],
+        "conversion_type": conversion.type,
+        "conversion_id": row.conversion_id,
+        "click_id": click["click_id"],
+        "external_click_id": click["ecid"],
+        "conversion_at": from_ms(conversion.at).isoformat(timespec="seconds"),
+        "amount_gross": dollars(conversion.gross_cents),
+        "amount_net": dollars(conversion.net_cents),
+        "fan_onlyfans_id": row.fan[1],
+        "fan_onlyfans_username": fan["username"],
+        "fan_onlyfans_name": fan["name"],
+        "transaction_type": conversion.transaction_type,
+        "transaction_description": conversion.transaction_description,
+        "transaction_status": conversion.transaction_status,
+        "country": click["country"],
+    }
+    for name in ("fbclid", "gclid", "gbraid", "wbraid", "ttclid", "sccid", "utm_source", "utm_medium", "utm_campaign",
+                 "utm_term", "utm_content", "aff_s1", "aff_s2", "aff_s3", "aff_s4", "aff_s5"):  # fmt: skip
+        values[name] = click[name]
+    return {name: value for name, value in values.items() if value}
+
+
+def dollars(cents: int | None) -> str | None:
+    """'12.34' of 1234; None stays None."""
+    if cents is None:
+        return None
+    return f"{'-' if cents < 0 else ''}{abs(cents) // 100}.{abs(cents) % 100:02d}"

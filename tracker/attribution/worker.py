@@ -1,0 +1,137 @@
+"""The attribution worker: takes fans whose events or clicks changed, folds, stores. Any number may run at once."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+import structlog
+
+from tracker.attribution import credits, evidence
+from tracker.attribution.evidence import SQL, Evidence, FanKey
+from tracker.attribution.facts import Folded
+from tracker.attribution.fold import choose, fold
+from tracker.stores.postgres import Connection, Pool
+
+log = structlog.get_logger()
+
+BATCH = 64
+RETRY_AFTER = timedelta(seconds=60)
+
+
+async def run_attribution(
+    pool: Pool,
+    *,
+    price_wait: float,
+    idle_poll: float,
+    wake: asyncio.Event,
+    stop: asyncio.Event,
+    on_conversions: Callable[[], None] = lambda: None,
+) -> None:
+    """Fold due fans until `stop`. `wake` says fans are due; `on_conversions` is called when deliveries were written."""
+    while not stop.is_set():
+        wake.clear()
+        try:
+            taken, new = await fold_due(pool, price_wait=price_wait)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+            log.warning("attribution.store_away", error=str(error))
+            taken, new = 0, []
+            await asyncio.sleep(1)
+        if new:
+            on_conversions()
+        if taken < BATCH:
+            await _wait_any(wake, stop, seconds=idle_poll)
+
+
+async def fold_due(pool: Pool, *, price_wait: float, batch: int = BATCH) -> tuple[int, list[str]]:
+    """Fold up to `batch` due fans in one transaction. Returns how many were taken and the new conversion ids."""
+    try:
+        async with pool.acquire() as connection, connection.transaction():
+            fans = [(row["account_id"], row["fan_id"]) for row in await connection.fetch(SQL["take_fans"], batch)]
+            if not fans:
+                return 0, []
+            return len(fans), await _fold(connection, fans, price_wait)
+    except (
+        asyncpg.DataError,
+        asyncpg.IntegrityConstraintViolationError,
+        ArithmeticError,
+        LookupError,
+        TypeError,
+        ValueError,
+    ) as error:
+        # One fan's data must not hold up the others: take them one by one and set the bad one aside for a minute.
+        log.error("attribution.batch_failed", error=repr(error))
+        return await _fold_singly(pool, fans, price_wait)
+
+
+async def _fold_singly(pool: Pool, fans: Sequence[FanKey], price_wait: float) -> tuple[int, list[str]]:
+    new: list[str] = []
+    for account_id, fan_id in fans:
+        try:
+            async with pool.acquire() as connection, connection.transaction():
+                if await connection.fetch(SQL["take_fan"], account_id, fan_id):
+                    new += await _fold(connection, [(account_id, fan_id)], price_wait)
+        except (
+            asyncpg.DataError,
+            asyncpg.IntegrityConstraintViolationError,
+            ArithmeticError,
+            LookupError,
+            TypeError,
+            ValueError,
+        ):
+            log.exception("attribution.fan_failed", account_id=account_id, fan_id=fan_id)
+            later = datetime.now(UTC) + RETRY_AFTER
+            await pool.execute(SQL["postpone_fans"], [account_id], [fan_id], [later])
+    return len(fans), new
+
+
+async def _fold(connection: Connection, fans: Sequence[FanKey], price_wait: float) -> list[str]:
+    found = await evidence.load(connection, fans)
+    folds = await _folds(connection, found, round(price_wait * 1000))
+    now_ms = round(time.time() * 1000)
+    new = await credits.store(connection, folds, found.accounts, now_ms)
+    await connection.execute(SQL["finish_fans"], [fan[0] for fan in fans], [fan[1] for fan in fans])
+    held = {
+        fan: min(conversion.hold_until for conversion in folded.conversions if _held(conversion.hold_until, now_ms))  # type: ignore[type-var]
+        for fan, folded in folds.items()
+        if any(_held(conversion.hold_until, now_ms) for conversion in folded.conversions)
+    }
+    if held:
+        due = [evidence.from_ms(at) for at in held.values() if at is not None]
+        await connection.execute(SQL["postpone_fans"], [fan[0] for fan in held], [fan[1] for fan in held], due)
+    for conversion_id in new:
+        log.info("conversion.stored", conversion_id=conversion_id)
+    return new
+
+
+def _held(hold_until: int | None, now_ms: int) -> bool:
+    return hold_until is not None and hold_until > now_ms
+
+
+async def _folds(connection: Connection, found: Evidence, price_wait: int) -> dict[FanKey, Folded]:
+    credits_of = {fan: choose(events, found.leases) for fan, events in found.events.items()}
+    visitors = [
+        (fan[0], credit.click.visitor)
+        for fan, chosen in credits_of.items()
+        for credit in chosen
+        if credit.click is not None
+    ]
+    clicks = await evidence.load_visitors(connection, visitors)
+    folds = {}
+    for fan, events in found.events.items():
+        mine = {visitor: rows for (account_id, visitor), rows in clicks.items() if account_id == fan[0]}
+        account = found.accounts[fan[0]]
+        folds[fan] = fold(events, credits_of[fan], mine, price_wait=price_wait, free_page=account.free_page)
+    return folds
+
+
+async def _wait_any(*events: asyncio.Event, seconds: float) -> None:
+    waits = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
