@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -101,9 +101,9 @@ async def _store_conversions(
     return await _insert(connection, new, accounts)
 
 
-def _told(known: Sequence[asyncpg.Record] | object) -> dict[tuple[FanKey, str, str], str]:
+def _told(known: Iterable[asyncpg.Record]) -> dict[tuple[FanKey, str, str], str]:
     found: dict[tuple[FanKey, str, str], str] = {}
-    for row in known:  # type: ignore[attr-defined]
+    for row in known:
         if row["conversion_type"] == "new_subscriber":
             for key in row["event_keys"]:
                 if key.startswith(("sub:", "link:")):

@@ -135,7 +135,7 @@ async def _with_visits(connection: Connection, rows: Sequence[asyncpg.Record]) -
     return clicks
 
 
-def as_event(row: Mapping[str, Any]) -> FanEvent | None:
+def as_event(row: asyncpg.Record | Mapping[str, Any]) -> FanEvent | None:
     """A platform_events row (joined with its inventory link) as the fold's value; None for a kind it does not use."""
     at, seen_at, detail = to_ms(row["at"]), to_ms(row["first_seen_at"]), row["detail"]
     match row["kind"]:

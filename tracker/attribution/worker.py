@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import structlog
 
-from tracker.attribution import credits, evidence
+from tracker.attribution import evidence
+from tracker.attribution.credits import store
 from tracker.attribution.evidence import SQL, Evidence, FanKey
 from tracker.attribution.facts import Folded
 from tracker.attribution.fold import choose, fold
@@ -92,7 +93,7 @@ async def _fold(connection: Connection, fans: Sequence[FanKey], price_wait: floa
     found = await evidence.load(connection, fans)
     folds = await _folds(connection, found, round(price_wait * 1000))
     now_ms = round(time.time() * 1000)
-    new = await credits.store(connection, folds, found.accounts, now_ms)
+    new = await store(connection, folds, found.accounts, now_ms)
     await connection.execute(SQL["finish_fans"], [fan[0] for fan in fans], [fan[1] for fan in fans])
     held = {
         fan: min(conversion.hold_until for conversion in folded.conversions if _held(conversion.hold_until, now_ms))  # type: ignore[type-var]

@@ -1,0 +1,155 @@
+"""The `clickbind` command."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import Callable
+
+from tracker import __version__, logs
+from tracker.settings import ConfigurationError, Settings, load
+from tracker.stores.errors import StoreError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point. Returns the exit code: 0 done, 1 failed with a message, 2 wrong usage or configuration."""
+    options = _parser().parse_args(arguments)
+    try:
+        settings = load()
+        logs.configure(options.command, settings.log_level, settings.log_format)
+        code: int = options.run(settings, options)
+        return code
+    except ConfigurationError as error:
+        print(f"clickbind: configuration: {error}", file=sys.stderr)
+        return 2
+    except StoreError as error:
+        print(f"clickbind: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="clickbind", description="Smart-link attribution and postback server.")
+    parser.add_argument("--version", action="version", version=f"clickbind {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, run: Callable[[Settings, argparse.Namespace], int], help: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=help, description=help)
+        sub.set_defaults(run=run)
+        return sub
+
+    command("up", _up, "Run everything on this machine: stores (unless configured elsewhere), edge, recorder, worker, api.")
+    command("edge", _edge, "Run the redirect edge.")
+    command("recorder", _recorder, "Run the recorder: click log to PostgreSQL.")
+    command("worker", _worker, "Run the worker: platform events, inventory, attribution, deliveries.")
+    command("api", _api, "Run the management API and the webhook inbox.")
+    command("migrate", _migrate, "Bring the database schema up to date.")
+    doctor = command("doctor", _doctor, "Check configuration and stores; say what is wrong and how to mend it.")
+    doctor.add_argument("--options", action="store_true", help="list every option with its default and meaning")
+    bootstrap = command("bootstrap", _bootstrap, "Make a team and print its API key, once.")
+    bootstrap.add_argument("--team", default="My team", help="the team's name")
+    bootstrap.add_argument("--json", action="store_true", help="print JSON")
+    demo = command("demo", _demo, "Run the whole product against a fake platform with known ground truth.")
+    demo.add_argument("--once", action="store_true", help="run, report, exit (non-zero when an invariant fails)")
+    demo.add_argument("--json", action="store_true", help="print the report as JSON")
+    demo.add_argument("--fans", type=int, default=300, help="simulated visitors (default 300)")
+    demo.add_argument("--seed", type=int, default=1, help="random seed of the simulation")
+    demo.add_argument("--chaos", metavar="ROLE[,ROLE]", default="", help="kill -9 these in the middle: edge,recorder,worker,valkey,postgres")
+    return parser
+
+
+def _up(settings: Settings, options: argparse.Namespace) -> int:
+    from tracker.supervisor import Supervisor
+
+    async def run() -> None:
+        supervisor = Supervisor(settings)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, supervisor.request_stop)
+        try:
+            await supervisor.start(lambda text: print(f"{text} …", file=sys.stderr, flush=True))
+            print(
+                f"Clickbind is up. Smart links: {settings.base_url}/go/…   API: http://{settings.api_host}:{settings.api_port}"
+                f"   Data: {settings.data_path}\nStop with Ctrl-C.",
+                file=sys.stderr,
+                flush=True,
+            )
+            await supervisor.run()
+        finally:
+            await supervisor.stop()
+
+    asyncio.run(run())
+    return 0
+
+
+def _edge(settings: Settings, options: argparse.Namespace) -> int:
+    from tracker.edge.server import run
+
+    run(settings)
+    return 0
+
+
+def _recorder(settings: Settings, options: argparse.Namespace) -> int:
+    from tracker.recorder.server import run
+
+    asyncio.run(run(settings))
+    return 0
+
+
+def _worker(settings: Settings, options: argparse.Namespace) -> int:
+    from tracker.worker import run
+
+    asyncio.run(run(settings))
+    return 0
+
+
+def _api(settings: Settings, options: argparse.Namespace) -> int:
+    from tracker.api.server import run
+
+    run(settings)
+    return 0
+
+
+def _migrate(settings: Settings, options: argparse.Namespace) -> int:
+    from tracker.supervisor import migrate
+
+    applied = asyncio.run(migrate(settings))
+    print("\n".join(f"applied {name}" for name in applied) or "The schema is up to date.")
+    return 0
+
+
+def _doctor(settings: Settings, options: argparse.Namespace) -> int:
+    from tracker.cli.doctor import examine, list_options
+
+    if options.options:
+        print(list_options(settings))
+        return 0
+    return asyncio.run(examine(settings))
+
+
+def _bootstrap(settings: Settings, options: argparse.Namespace) -> int:
+    from tracker.api.bootstrap import bootstrap
+
+    made = asyncio.run(bootstrap(settings, options.team))
+    if options.json:
+        print(json.dumps(made))
+    else:
+        print(f"Team {made['team_id']} is ready. Its API key, shown this once:\n\n    {made['api_key']}\n")
+    return 0
+
+
+def _demo(settings: Settings, options: argparse.Namespace) -> int:
+    try:
+        from loadtests.demo.command import run
+    except ImportError as error:
+        print(f"clickbind: the demo is not installed here ({error}); run it from a checkout.", file=sys.stderr)
+        return 1
+    return run(settings, options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
