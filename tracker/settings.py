@@ -50,6 +50,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     edge_workers: Count = option(1, "Edge processes that `clickbind up` starts (they share edge_port).")
     api_host: str = option("127.0.0.1", "Interface of the management API and the webhook inbox.")
     api_port: Port = option(8401, "Port of the management API and the webhook inbox.")
+    public_api_url: str = option("", "Address providers reach the webhook inbox at. Empty: http://api_host:api_port.")
     trusted_proxies: tuple[str, ...] = option(
         (), "CIDRs whose X-Forwarded-For and CDN headers are believed. Default: nobody."
     )
@@ -114,6 +115,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def base_url(self) -> str:
         """The address of the edge as fans see it, without a trailing slash."""
         return self.public_url.rstrip("/") or f"http://{self.edge_host}:{self.edge_port}"
+
+
+    @property
+    def api_base_url(self) -> str:
+        """The address of the api as providers see it, without a trailing slash."""
+        return self.public_api_url.rstrip("/") or f"http://{self.api_host}:{self.api_port}"
 
 
 def env_name(field: str) -> str:

@@ -23,11 +23,11 @@ def list_options(settings: Settings) -> str:
     """Every option: its variable, the value in force and what it means."""
     lines = []
     defaults = dict(zip(Settings.__struct_fields__, Settings.__struct_defaults__, strict=True))
-    for field, help in zip(Settings.__struct_fields__, OPTION_HELP, strict=True):
+    for field, meaning in zip(Settings.__struct_fields__, OPTION_HELP, strict=True):
         value = getattr(settings, field)
         shown = "(set)" if field == "secret_key" and value else _PASSWORD.sub(r"://\1:***@", repr(value))
         changed = "" if value == defaults[field] else f"   (default {defaults[field]!r})"
-        lines.append(f"{env_name(field)} = {shown}{changed}\n    {help}")
+        lines.append(f"{env_name(field)} = {shown}{changed}\n    {meaning}")
     return "\n".join(lines)
 
 
@@ -110,7 +110,7 @@ async def _valkey(settings: Settings) -> AsyncIterator[Finding]:
     try:
         await valkey.wait_ready(client, 1.0)
         configured = {
-            key.decode(): value.decode()
+            str(key, "utf-8"): str(value, "utf-8")
             for name in ("appendonly", "appendfsync", "maxmemory-policy")
             for key, value in (await client.config_get(name)).items()
         }

@@ -1,0 +1,52 @@
+"""The Litestar application of the api role."""
+
+from __future__ import annotations
+
+from litestar import Litestar
+from litestar.di import Provide
+from litestar.openapi import OpenAPIConfig
+
+from tracker import __version__
+from tracker.api import accounts, health, postbacks, smart_links, webhooks
+from tracker.api.auth import caller
+from tracker.api.errors import HANDLERS
+from tracker.api.services import Services
+
+ROUTES = (
+    accounts.create_account,
+    accounts.list_accounts,
+    accounts.get_account,
+    smart_links.create_smart_link,
+    smart_links.list_smart_links,
+    smart_links.get_smart_link,
+    smart_links.change_smart_link,
+    smart_links.delete_smart_link,
+    smart_links.smart_link_stats,
+    postbacks.create_postback,
+    postbacks.list_postbacks,
+    postbacks.get_postback,
+    postbacks.change_postback,
+    postbacks.delete_postback,
+    postbacks.list_deliveries,
+    postbacks.replay_deliveries,
+    webhooks.receive_webhook,
+    health.live,
+    health.ready,
+)
+
+
+def create_app(services: Services) -> Litestar:
+    """The application on opened stores."""
+
+    async def give_services() -> Services:
+        return services
+
+    return Litestar(
+        route_handlers=list(ROUTES),
+        dependencies={"services": Provide(give_services), "caller": Provide(caller)},
+        exception_handlers=HANDLERS,
+        openapi_config=OpenAPIConfig(title="Clickbind", version=__version__),
+        request_max_body_size=1 << 20,
+        debug=False,
+        pdb_on_exception=False,
+    )

@@ -1,0 +1,103 @@
+"""Every error of the API, in the vendor's shapes (upstream 1.1, "Errors"): a client that handles theirs handles ours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import asyncpg
+import structlog
+from litestar import MediaType, Request, Response
+from litestar.exceptions import HTTPException, ValidationException
+
+log = structlog.get_logger()
+
+
+class Refused(Exception):
+    """An answer other than success. `code` is the vendor-style error code."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+
+
+class Invalid(Exception):
+    """A request that breaks a rule: 422, naming each field and what is wrong with it."""
+
+    def __init__(self, errors: Mapping[str, Sequence[str]]) -> None:
+        super().__init__("invalid request")
+        self.errors = {field: list(messages) for field, messages in errors.items()}
+
+
+def not_found(what: str) -> Refused:
+    """404 for a thing that does not exist, or not for this caller."""
+    return Refused(404, "NOT_FOUND", f"{what} was not found.")
+
+
+def _answer(status: int, body: dict[str, Any]) -> Response[dict[str, Any]]:
+    return Response(body, status_code=status, media_type=MediaType.JSON)
+
+
+def refused(_: Request[Any, Any, Any], error: Refused) -> Response[dict[str, Any]]:
+    """A refusal with its code and reason."""
+    return _answer(error.status, {"error": error.code, "message": error.message})
+
+
+def invalid(_: Request[Any, Any, Any], error: Invalid) -> Response[dict[str, Any]]:
+    """The vendor's validation error."""
+    first = next(iter(error.errors.values()))[0]
+    return _answer(
+        422,
+        {
+            "error": "VALIDATION_ERROR",
+            "message": first,
+            "description": "The request parameters failed validation.",
+            "errors": error.errors,
+        },
+    )
+
+
+def bad_request(request: Request[Any, Any, Any], error: ValidationException) -> Response[dict[str, Any]]:
+    """Litestar's own validation of types and unknown fields, in the same shape."""
+    fields: dict[str, list[str]] = {}
+    for entry in error.extra or ():
+        if isinstance(entry, dict):
+            fields.setdefault(str(entry.get("key", "body")), []).append(str(entry.get("message", "is not valid")))
+    return invalid(request, Invalid(fields or {"body": [error.detail]}))
+
+
+def http_error(_: Request[Any, Any, Any], error: HTTPException) -> Response[dict[str, Any]]:
+    """Routing errors, malformed JSON, bodies too large."""
+    codes = {400: "BAD_REQUEST", 404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 413: "BODY_TOO_LARGE"}
+    code = codes.get(error.status_code, "BAD_REQUEST" if error.status_code < 500 else "SERVER_ERROR")
+    return _answer(error.status_code, {"error": code, "message": error.detail})
+
+
+def store_away(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
+    """A store is down: 503 with a Retry-After, so that a caller (a provider's webhook too) tries again."""
+    log.warning("api.store_away", path=request.url.path, error=type(error).__name__)
+    answer = _answer(503, {"error": "UNAVAILABLE", "message": "A store is away; try again in a few seconds."})
+    answer.headers["Retry-After"] = "5"
+    return answer
+
+
+def unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
+    """A defect of ours: logged whole, answered without details."""
+    log.exception("api.defect", path=request.url.path, error=repr(error))
+    return _answer(500, {"error": "SERVER_ERROR", "message": "Something went wrong here; it has been logged."})
+
+
+HANDLERS: dict[Any, Any] = {
+    Refused: refused,
+    Invalid: invalid,
+    ValidationException: bad_request,
+    HTTPException: http_error,
+    ConnectionError: store_away,
+    TimeoutError: store_away,
+    asyncpg.PostgresConnectionError: store_away,
+    asyncpg.InterfaceError: store_away,
+    asyncpg.CannotConnectNowError: store_away,
+    Exception: unexpected,
+}

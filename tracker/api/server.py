@@ -1,0 +1,41 @@
+"""The api role's process."""
+
+from __future__ import annotations
+
+import asyncio
+
+import uvicorn
+
+from tracker.api.app import create_app
+from tracker.api.services import Services
+from tracker.secrets import Secrets, installation_key
+from tracker.settings import Settings
+from tracker.stores import postgres, valkey
+from tracker.stores.urls import database_url, redis_url
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM. Raises StoreError when PostgreSQL does not answer at start."""
+    asyncio.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    pool = await postgres.open_pool(database_url(settings), max_size=10)
+    redis = valkey.connect(redis_url(settings))
+    services = Services(settings, pool, redis, Secrets(installation_key(settings)))
+    config = uvicorn.Config(
+        create_app(services),
+        host=settings.api_host,
+        port=settings.api_port,
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=10,
+        h11_max_incomplete_event_size=64 * 1024,
+    )
+    try:
+        await uvicorn.Server(config).serve()
+    finally:
+        await redis.aclose()
+        await pool.close()

@@ -1,0 +1,98 @@
+"""The worker role: platform events, account jobs, attribution and deliveries, woken by messages and by the clock."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Coroutine
+from typing import Any
+
+import structlog
+
+from postbacks.dispatcher import DispatcherConfig, run_dispatcher
+from tracker.accounts.jobs import run_jobs
+from tracker.attribution.worker import run_attribution
+from tracker.clicklog import WAKE_CHANNEL
+from tracker.inbox.process import run_inbox
+from tracker.secrets import Secrets, installation_key
+from tracker.settings import Settings
+from tracker.stores import postgres, valkey
+from tracker.stores.urls import database_url, redis_url
+
+log = structlog.get_logger()
+
+
+class Wakes:
+    """One event per stage; a message on the wake channel, or an earlier stage in this process, sets it."""
+
+    def __init__(self) -> None:
+        self.webhooks = asyncio.Event()
+        self.jobs = asyncio.Event()
+        self.fans = asyncio.Event()
+        self.deliveries = asyncio.Event()
+
+    def set(self, name: str) -> None:
+        """Wake a stage by its name in the message; unknown names wake nobody."""
+        event = getattr(self, name, None)
+        if isinstance(event, asyncio.Event):
+            event.set()
+
+
+async def run(settings: Settings) -> None:
+    """Run until SIGTERM. Raises StoreError when a store does not answer at start."""
+    pool = await postgres.open_pool(database_url(settings), max_size=16)
+    redis = valkey.connect(redis_url(settings))
+    secrets = Secrets(installation_key(settings))
+    stop, wakes = asyncio.Event(), Wakes()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    stages: list[Coroutine[Any, Any, None]] = [
+        listen(redis, wakes, stop),
+        run_inbox(pool, idle_poll=settings.idle_poll, wake=wakes.webhooks, stop=stop, on_events=wakes.set),
+        run_jobs(pool, redis, settings, wake=wakes.jobs, stop=stop, secrets=secrets, on_events=wakes.set),
+        run_attribution(
+            pool,
+            price_wait=settings.price_wait,
+            idle_poll=settings.idle_poll,
+            wake=wakes.fans,
+            stop=stop,
+            on_conversions=wakes.deliveries.set,
+        ),
+        run_dispatcher(
+            pool,
+            config=DispatcherConfig(
+                timeout=settings.delivery_timeout,
+                schedule=settings.delivery_schedule,
+                egress_allow=settings.egress_allow,
+                idle_poll=settings.idle_poll,
+            ),
+            wake=wakes.deliveries,
+            stop=stop,
+        ),
+    ]
+    try:
+        async with asyncio.TaskGroup() as group:
+            for stage in stages:
+                group.create_task(stage)
+    finally:
+        await redis.aclose()
+        await pool.close()
+
+
+async def listen(redis: valkey.Client, wakes: Wakes, stop: asyncio.Event) -> None:
+    """Pass wake-up messages on. Losing the connection loses only speed: every stage also looks by itself."""
+    while not stop.is_set():
+        try:
+            async with redis.pubsub() as channel:
+                await channel.subscribe(WAKE_CHANNEL)
+                while not stop.is_set():
+                    message = await channel.get_message(ignore_subscribe_messages=True, timeout=0.5)
+                    if message is not None:
+                        wakes.set(message["data"].decode(errors="replace"))
+        except (valkey.RedisError, OSError) as error:
+            log.warning("worker.wake_channel_away", error=type(error).__name__)
+            try:
+                await asyncio.wait_for(stop.wait(), 1.0)
+            except TimeoutError:
+                continue
