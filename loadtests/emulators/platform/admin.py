@@ -93,9 +93,7 @@ class Admin:
             raise ValueError("account_id is required for an organic subscription")
         account = self._world.account(body["account_id"] if link is None else link.account_id)
         fan = self._world.fans.person(_number(body.get("fan_id")), body.get("name"))
-        outcome = self._world.fans.subscribe(
-            account, fan, link, self._at(body), click=bool(body.get("click", True))
-        )
+        outcome = self._world.fans.subscribe(account, fan, link, self._at(body), click=bool(body.get("click", True)))
         return {
             "fan_id": fan.id,
             "account_id": account.id,
@@ -188,9 +186,16 @@ class Admin:
         return {"settled": settled, "pending": self._world.scheduler.pending()}
 
     async def notify(self, body: Body) -> Any:
-        """`{event, account_id, payload, at?}`: any notification, also of an event nobody knows yet."""
+        """`{event, account_id, payload?, at?, forced?}`: any notification; `forced` also sends events nobody
+        subscribed to or knows yet."""
         at = self._at(body) or self._world.clock.now()
-        self._world.send(str(body["event"]), str(body["account_id"]), dict(body.get("payload", {})), at)
+        self._world.send(
+            str(body["event"]),
+            str(body["account_id"]),
+            dict(body.get("payload", {})),
+            at,
+            forced=bool(body.get("forced")),
+        )
         return {"queued": True}
 
     async def reset(self, body: Body) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -134,7 +135,7 @@ class Fans:
         return message
 
     def of_account(self, account_id: str) -> list[Subscription]:
-        """Subscriptions in the order they were made."""
+        """Subscriptions by time."""
         return self._of_account[account_id]
 
     def of_link(self, link: Link) -> list[Subscription]:
@@ -214,7 +215,7 @@ class Fans:
             returning=returning,
             renewal=renewal,
         )
-        self._of_account[account.id].append(subscription)
+        insort(self._of_account[account.id], subscription, key=lambda s: s.at)
         self._of_fan[(account.id, fan.id)].append(subscription)
         if link is not None:
             self._of_link[(link.kind, link.id)].append(subscription)

@@ -43,7 +43,7 @@ class Landing:
             r"/onlyfans/{username}/c{campaign:\d+}",
             r"/onlyfans/{username}",
         ):
-            app.router.add_get(path, self.show, allow_head=False)
+            app.router.add_get(path, self.show, allow_head=True)
             app.router.add_post(path, self.subscribe)
 
     def _target(self, request: web.Request) -> tuple[Account, Link | None]:
@@ -67,7 +67,8 @@ class Landing:
         now = self._world.clock.now()
         trial_days = None
         if link is not None:
-            self._world.links.click(link, now)
+            if request.method == "GET":
+                self._world.links.click(link, now)
             if link.kind == "trial" and self._world.links.fate(link, now) == "open":
                 trial_days = link.days
         if trial_days is not None:
@@ -101,7 +102,9 @@ class Landing:
         elif done is None:
             response = _page(account, "<p>You are subscribed already.</p>")
         else:
-            response = _page(account, f"<p>You are subscribed for ${done.price / 100:.2f}. Your fan id is {fan.id}.</p>")
+            response = _page(
+                account, f"<p>You are subscribed for ${done.price / 100:.2f}. Your fan id is {fan.id}.</p>"
+            )
         response.set_cookie(FAN_COOKIE, str(fan.id), path="/onlyfans", httponly=True, samesite="Lax")
         return response
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections import defaultdict
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +58,7 @@ class Money:
             tips_source=tips_source,
         )
         self._by_id[transaction.id] = transaction
-        self._of_account[account.id].append(transaction)
+        insort(self._of_account[account.id], transaction, key=_place)
         self._of_fan[(account.id, fan.id)].append(transaction)
         payload = payloads.transaction(transaction, fan, payloads.fan_data(world, account, fan), world.clock.now())
         world.send("transactions.new", account.id, payload, at)
@@ -115,12 +117,10 @@ class Money:
         """The transaction, or None."""
         return self._by_id.get(transaction_id)
 
-    def visible(self, account_id: str) -> list[Transaction]:
-        """The feed as seen now, newest first, ids breaking ties."""
+    def visible(self, account_id: str) -> Iterator[Transaction]:
+        """The feed as seen now, newest first, ids breaking ties within a second."""
         now = self._world.clock.now()
-        rows = [t for t in self._of_account[account_id] if t.visible_at <= now]
-        rows.sort(key=lambda t: (t.at.replace(microsecond=0), t.id), reverse=True)
-        return rows
+        return (t for t in reversed(self._of_account[account_id]) if t.visible_at <= now)
 
     def chargebacks(self, account_id: str) -> list[Chargeback]:
         """Chargebacks that happened by now, newest first."""
@@ -169,3 +169,7 @@ class Money:
             }
             for t in self._of_fan[(account_id, fan_id)]
         ]
+
+
+def _place(transaction: Transaction) -> tuple[datetime, str]:
+    return transaction.at.replace(microsecond=0), transaction.id

@@ -108,7 +108,7 @@ class Webhooks:
         """Add an endpoint."""
         number = self._world.sequence("webhook")
         webhook = Webhook(
-            id=f"wh_{self._world.rng('webhook', number).getrandbits(48):012x}",
+            id=f"wh_{self._world.rng('webhook', self._world.epoch, number).getrandbits(48):012x}",
             url=url,
             secret=secret,
             events=list(events),
@@ -132,7 +132,7 @@ class Webhooks:
             "payload": notification.payload,
         }
         for webhook in list(self.endpoints.values()):
-            if not webhook.wants(notification.event, notification.account_id):
+            if not notification.forced and not webhook.wants(notification.event, notification.account_id):
                 continue
             key = None if notification.ephemeral else self._key(webhook.id, number)
             delivery = self._delivery(webhook.id, notification.event, notification.account_id, key, body)
@@ -143,7 +143,11 @@ class Webhooks:
             world.scheduler.at(due, self._first(delivery))
             if world.chance(world.settings.duplicate_new_key_rate, "new-key", number):
                 other = self._delivery(
-                    webhook.id, notification.event, notification.account_id, self._key(webhook.id, number, "again"), body
+                    webhook.id,
+                    notification.event,
+                    notification.account_id,
+                    self._key(webhook.id, number, "again"),
+                    body,
                 )
                 later = due + timedelta(seconds=world.draw(world.settings.duplicate_delay, "new-key-delay", number))
                 world.scheduler.at(later, self._first(other))
@@ -170,7 +174,8 @@ class Webhooks:
         return delays.get(event) or delays.get(event.split(".", 1)[0]) or (0.0, 0.0)
 
     def _key(self, webhook_id: str, number: int, again: str = "") -> str:
-        return "evt_" + hashlib.sha1(f"{self._world.seed}:{webhook_id}:{number}:{again}".encode()).hexdigest()
+        name = f"{self._world.seed}:{self._world.epoch}:{webhook_id}:{number}:{again}"
+        return "evt_" + hashlib.sha1(name.encode()).hexdigest()
 
     def _delivery(self, webhook_id: str, event: str, account_id: str, key: str | None, body: Any) -> Delivery:
         number = self._world.sequence("delivery")

@@ -27,13 +27,15 @@ class NotFound(LookupError):
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """Something the vendor tells webhooks about. `at` = when it happened, `ephemeral` = no idempotency key."""
+    """Something the vendor tells webhooks about. `at` = when it happened, `ephemeral` = no idempotency key,
+    `forced` = sent to every endpoint, subscribed or not."""
 
     event: str
     account_id: str
     payload: dict[str, Any]
     at: datetime
     ephemeral: bool = False
+    forced: bool = False
 
 
 class World:
@@ -43,6 +45,7 @@ class World:
     def __init__(self, settings: Settings, seed: int = 1, clock: Clock | None = None) -> None:
         self.settings = settings
         self.seed = seed
+        self.epoch = 0
         self.clock = clock or Clock()
         self.scheduler = Scheduler(self.clock)
         self.notify: Callable[[Notification], None] = lambda notification: None
@@ -64,15 +67,17 @@ class World:
         self.sessions = Sessions(self)
 
     def reset(self, seed: int | None = None) -> None:
-        """Forget everything but the settings, the clock and the listener."""
+        """Forget everything but the settings, the clock and the listener. The next epoch begins: webhook
+        keys never repeat those of an earlier one, although ids in the world do."""
         if seed is not None:
             self.seed = seed
+        self.epoch += 1
         self.scheduler.clear()
         self._clear()
 
-    def send(self, event: str, account_id: str, payload: dict[str, Any], at: datetime) -> None:
+    def send(self, event: str, account_id: str, payload: dict[str, Any], at: datetime, *, forced: bool = False) -> None:
         """Hand a notification to whoever delivers webhooks."""
-        self.notify(Notification(event, account_id, payload, at, ephemeral=event.startswith("users.")))
+        self.notify(Notification(event, account_id, payload, at, event.startswith("users."), forced))
 
     def sequence(self, name: str) -> int:
         """The next number, from 1, of a named sequence."""

@@ -60,7 +60,7 @@ class Receiver:
     async def handle(self, request: web.Request) -> web.Response:
         """Keep the request."""
         raw = await request.read()
-        self.got.append(Received({k: v for k, v in request.headers.items()}, raw))
+        self.got.append(Received(dict(request.headers.items()), raw))
         if self.delay:
             await asyncio.sleep(self.delay)
         return web.Response(status=self.answers.pop(0) if self.answers else self.always)
@@ -83,7 +83,8 @@ class Api:
 
     async def get(self, path: str, **params: Any) -> Any:
         """GET that must succeed."""
-        answer = await self.client.get(path, params=params)
+        # An empty mapping would make httpx drop the query of `path`.
+        answer = await self.client.get(path, params=params or None)
         assert answer.status_code == 200, answer.text
         return answer.json()
 

@@ -75,7 +75,7 @@ async def test_deleted_links_leave_short_pages_behind(api: Api) -> None:
     assert page["hasMore"] is True
     everything = (await api.get(f"{ROOT}/tracking-links"))["data"]["list"]
     assert everything[0]["endDate"] is not None
-    stored = (await api.get(f"{ROOT}/stored/tracking-links", limit=1000))
+    stored = await api.get(f"{ROOT}/stored/tracking-links", limit=1000)
     assert len(stored["data"]["list"]) == 4
     assert stored["_meta"]["_credits"]["used"] == 0
 

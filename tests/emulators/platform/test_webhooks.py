@@ -97,9 +97,7 @@ async def test_ppv_user_can_be_missing(platform: Platform, api: Api, receiver: R
 
 async def test_trial_claim_has_no_transaction(platform: Platform, api: Api, receiver: Receiver) -> None:
     await register(api, receiver)
-    link = await api.post(
-        "/api/acct_madison/trial-links", name="t", duration=7, offerLimit=10, offerExpiration=0
-    )
+    link = await api.post("/api/acct_madison/trial-links", name="t", duration=7, offerLimit=10, offerExpiration=0)
     await api.post("/__admin/fans/subscribe", link_url=link["data"]["url"])
     assert await platform.settled()
     assert [item.event for item in receiver.got] == ["subscriptions.new"]
@@ -171,9 +169,7 @@ async def test_endpoint_pauses_after_twenty_lost_and_probes_after_the_cooldown(
     assert (state["paused"], state["lost_in_row"], state["dropped"]) == (False, 0, 1)
 
 
-async def test_redelivery_keeps_the_key_and_names_its_origin(
-    platform: Platform, api: Api, receiver: Receiver
-) -> None:
+async def test_redelivery_keeps_the_key_and_names_its_origin(platform: Platform, api: Api, receiver: Receiver) -> None:
     hook = await register(api, receiver)
     await api.post("/__admin/fans/subscribe", account_id="acct_freya")
     assert await platform.settled()
@@ -186,9 +182,7 @@ async def test_redelivery_keeps_the_key_and_names_its_origin(
     assert first.raw == second.raw
 
 
-async def test_duplicates_repeat_the_key_or_the_notification(
-    platform: Platform, api: Api, receiver: Receiver
-) -> None:
+async def test_duplicates_repeat_the_key_or_the_notification(platform: Platform, api: Api, receiver: Receiver) -> None:
     await register(api, receiver)
     await api.post("/__admin/settings", duplicate_rate=1.0)
     await api.post("/__admin/fans/subscribe", account_id="acct_freya")

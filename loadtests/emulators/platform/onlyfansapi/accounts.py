@@ -75,6 +75,6 @@ async def poll(call: Call) -> Reply:
 ENDPOINTS = [
     Endpoint("GET", "/api/whoami", whoami, credits=0, latency="cached"),
     Endpoint("GET", "/api/accounts", accounts, credits=0, latency="cached"),
-    Endpoint("POST", "/api/authenticate/{account}/reauthenticate", reauthenticate, live=False),
+    Endpoint("POST", "/api/authenticate/{account}/reauthenticate", reauthenticate, credits=0, live=False),
     Endpoint("GET", "/api/authenticate/{attempt}", poll, credits=0, latency="cached"),
 ]

@@ -24,7 +24,7 @@ async def latest(call: Call) -> Reply:
         found = [s for s in found if s.at >= since]
     if until is not None:
         found = [s for s in found if s.at <= until]
-    fan_ids = list(dict.fromkeys(s.fan_id for s in sorted(found, key=lambda s: s.at, reverse=True)))
+    fan_ids = list(dict.fromkeys(s.fan_id for s in found))
     window, more, following = page(fan_ids, offset, limit)
     users = [rows.user(call.world, call.account, call.world.people[fan_id]) for fan_id in window]
     return Reply({"users": users, "hasMore": more, "offset": offset + len(window)}, following)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import islice, takewhile
 
 from . import rows
 from .call import Call, Endpoint, Reply, page
@@ -24,16 +25,19 @@ async def transactions(call: Call) -> Reply:
     marker = call.number("marker", 0)
     since = call.moment("startDate") or call.now - DEFAULT_WINDOW
     wanted = call.request.query.get("type", "")
-    found = [t for t in call.world.money.visible(call.account.id) if t.at >= since.replace(microsecond=0)]
-    if wanted:
-        names = _TYPES[call.choice("type", tuple(_TYPES), wanted)]
-        found = [t for t in found if t.type in names]
+    names = _TYPES[call.choice("type", tuple(_TYPES), wanted)] if wanted else ()
     source = call.request.query.get("tipsSource")
-    if source:
-        found = [t for t in found if t.tips_source == source]
-    if marker:
-        newest = marker if call.world.settings.marker_inclusive else marker - 1
-        found = [t for t in found if int(t.at.timestamp()) <= newest]
+    newest = marker if call.world.settings.marker_inclusive else marker - 1
+    oldest = since.replace(microsecond=0)
+    feed = takewhile(lambda t: t.at >= oldest, call.world.money.visible(call.account.id))
+    matching = (
+        t
+        for t in feed
+        if (not wanted or t.type in names)
+        and (not source or t.tips_source == source)
+        and (not marker or int(t.at.timestamp()) <= newest)
+    )
+    found = list(islice(matching, limit + 1))
     shown = found[:limit]
     more = len(found) > limit
     last = int(shown[-1].at.timestamp()) if shown else None
