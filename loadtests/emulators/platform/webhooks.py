@@ -1,21 +1,19 @@
-"""Webhook endpoints and their delivery: signing, retries, duplicates, pauses, the delivery log (spec 1.7, 1.8)."""
+"""The delivery engine: delays, retries, duplicates, pauses, the delivery log (upstream spec 1.8, 6.3)."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import hmac
-import json
 import uuid
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
 from .clock import iso
+from .deliveries import Attempt, Delivery, Webhook, encode, sign
 from .settings import Span
 
 if TYPE_CHECKING:
@@ -24,60 +22,6 @@ if TYPE_CHECKING:
 LOG_KEPT = timedelta(days=7)
 MAX_LOG = 100_000
 _USER_AGENT = "OnlyFansAPI.com/Webhook-Client"
-
-
-@dataclass(slots=True)
-class Webhook:
-    """A registered endpoint and its health."""
-
-    id: str
-    url: str
-    secret: str | None
-    events: list[str]
-    scope: Literal["global", "inclusive", "exclusive"]
-    account_ids: list[str]
-    created_at: datetime
-    enabled: bool = True
-    lost_in_row: int = 0
-    pause_seconds: float = 0.0
-    paused_until: datetime | None = None
-    dropped: int = 0
-
-    def wants(self, event: str, account_id: str) -> bool:
-        """Whether the subscription covers this event of this account."""
-        if not self.enabled or event not in self.events:
-            return False
-        if self.scope == "global":
-            return True
-        return (account_id in self.account_ids) == (self.scope == "inclusive")
-
-
-@dataclass(slots=True)
-class Delivery:
-    """One notification on its way to one endpoint; shared by its attempts."""
-
-    uuid: str
-    webhook_id: str
-    event: str
-    account_id: str
-    key: str | None
-    body: dict[str, Any]
-    redelivery_of: int | None = None
-
-
-@dataclass(slots=True)
-class Attempt:
-    """A row of the delivery log."""
-
-    id: int
-    delivery: Delivery
-    number: int
-    succeeded: bool
-    status_code: int | None
-    error: str | None
-    url: str
-    created_at: datetime
-    signature_fault: str | None = field(default=None)
 
 
 class Webhooks:
@@ -291,13 +235,3 @@ class Webhooks:
             )
             self._session = aiohttp.ClientSession(timeout=timeout, auto_decompress=False)
         return self._session
-
-
-def sign(secret: str, body: bytes) -> str:
-    """The `Signature` header: lower-case hex HMAC-SHA256 of the exact body bytes."""
-    return hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
-
-
-def encode(body: dict[str, Any]) -> bytes:
-    r"""JSON as PHP writes it, `/` as `\/` and non-ASCII escaped, so re-encoding it never gives the same bytes."""
-    return json.dumps(body, separators=(",", ":")).replace("/", "\\/").encode()

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..clock import iso, micros
-from ..webhooks import Attempt, Webhook
+from ..deliveries import Attempt, Webhook
 from .call import ApiError, Call, Endpoint, Reply, invalid, page
 
 EVENTS = {
