@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from .clock import parse_moment
+from .money import DESCRIPTIONS
 from .payloads import usd
 from .records import Account, Fan, Link, Subscription, Transaction
 from .world import NotFound
@@ -86,6 +87,15 @@ class Acts:
         """`{account_id, fan_id, amount, at?}`."""
         account, fan = self._pair(body)
         return self._payment(self._world.money.unlock(account, fan, _cents(body["amount"]), self._at(body)))
+
+    async def pay(self, body: Body) -> Any:
+        """`{account_id, fan_id, type: post|stream|other|..., amount, at?}`: a payment only the money feed tells."""
+        account, fan = self._pair(body)
+        kind = str(body["type"])
+        if kind not in DESCRIPTIONS:
+            raise ValueError(f"unknown transaction type {kind!r}")
+        at = self._at(body) or self._world.clock.now()
+        return self._payment(self._world.money.charge(account, fan, kind, _cents(body["amount"]), at))
 
     async def message(self, body: Body) -> Any:
         """`{account_id, fan_id, text?, at?}`."""

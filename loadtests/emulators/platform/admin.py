@@ -32,6 +32,7 @@ class Admin:
             "fans/subscribe": self._acts.subscribe,
             "fans/tip": self._acts.tip,
             "fans/ppv": self._acts.ppv,
+            "fans/pay": self._acts.pay,
             "fans/message": self._acts.message,
             "fans/renew": self._acts.renew,
             "fans/expire": self._acts.expire,

@@ -69,7 +69,8 @@ async def running_platform(
     """
     world = World(preset(speed, **changes), seed)
     webhooks = Webhooks(world)
-    runner = web.AppRunner(build(world, webhooks), access_log=None)
+    # A create left hanging on purpose must not hold up the end of a test.
+    runner = web.AppRunner(build(world, webhooks), access_log=None, shutdown_timeout=0.5)
     await runner.setup()
     site = web.TCPSite(runner, host, port)
     loop = asyncio.create_task(world.scheduler.run())

@@ -25,6 +25,7 @@ class Webhook:
     lost_in_row: int = 0
     pause_seconds: float = 0.0
     paused_until: datetime | None = None
+    probing: bool = False
     dropped: int = 0
 
     def wants(self, event: str, account_id: str) -> bool:

@@ -74,7 +74,7 @@ class Fans:
             fate = world.links.fate(link, at)
         used = link if fate == "open" else None
         if self.current(account.id, fan.id, at) is not None:
-            return SubscribeOutcome(fan, None, used, fate)
+            return SubscribeOutcome(fan, None, None, fate)
         trial = used is not None and used.kind == "trial"
         returning = bool(self._of_fan[(account.id, fan.id)])
         subscription = self._start(

@@ -15,7 +15,7 @@ from .records import Account, Chargeback, Fan, Link, Transaction
 if TYPE_CHECKING:
     from .world import World
 
-_DESCRIPTIONS = {
+DESCRIPTIONS = {
     "new_subscription": "Subscription from",
     "recurring_subscription": "Recurring subscription from",
     "tip": "Tip from",
@@ -54,13 +54,15 @@ class Money:
             at=at,
             visible_at=world.later(at, settings.transaction_delay, "transaction-visible", number),
             done_at=at + timedelta(seconds=settings.settle_after),
-            description=f'{_DESCRIPTIONS[type]} <a href="https://onlyfans.com/{fan.username}">{name}</a>',
+            description=f'{DESCRIPTIONS[type]} <a href="https://onlyfans.com/{fan.username}">{name}</a>',
             tips_source=tips_source,
         )
         self._by_id[transaction.id] = transaction
         insort(self._of_account[account.id], transaction, key=_place)
         self._of_fan[(account.id, fan.id)].append(transaction)
         payload = payloads.transaction(transaction, fan, payloads.fan_data(world, account, fan), world.clock.now())
+        if world.chance(settings.transaction_fan_missing_rate, "transaction-fan", number):
+            del payload["fan"]
         world.send("transactions.new", account.id, payload, at)
         return transaction
 

@@ -57,6 +57,7 @@ class Settings:
 
     # Row 10.
     ppv_user_missing_rate: float = 0.0
+    transaction_fan_missing_rate: float = 0.0
     vat_rate: float = 0.0
 
     # Row 12.

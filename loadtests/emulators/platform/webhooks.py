@@ -131,43 +131,54 @@ class Webhooks:
             webhook = self.endpoints.get(delivery.webhook_id)
             if webhook is None or not webhook.enabled:
                 return
-            if self.is_paused(webhook):
+            probe = webhook.paused_until is not None
+            if probe and (webhook.probing or self.is_paused(webhook)):
                 # Events during a pause are never queued and leave no row in the log.
                 webhook.dropped += 1
                 return
-            await self._try(delivery, 1)
+            webhook.probing = probe
+            await self._try(delivery, 1, probe=probe)
 
         return start
 
-    async def _try(self, delivery: Delivery, number: int, *, duplicate: bool = False) -> None:
+    async def _try(self, delivery: Delivery, number: int, *, duplicate: bool = False, probe: bool = False) -> None:
         webhook = self.endpoints.get(delivery.webhook_id)
         if webhook is None:
+            return
+        if webhook.paused_until is not None and not probe and not duplicate:
+            webhook.dropped += 1
             return
         async with self._slots:
             attempt = await self._send(webhook, delivery, number)
         self.log.append(attempt)
-        world = self._world
+        if probe:
+            webhook.probing = False
         if attempt.succeeded:
-            webhook.lost_in_row, webhook.pause_seconds, webhook.paused_until = 0, 0.0, None
-            if not duplicate and world.chance(world.settings.duplicate_rate, "duplicate", delivery.uuid):
-                self._schedule(delivery, number, world.draw(world.settings.duplicate_delay, delivery.uuid), True)
-            return
-        probing = webhook.paused_until is not None
-        delays = world.settings.retry_delays
-        if number <= len(delays) and not probing:
-            self._schedule(delivery, number + 1, delays[number - 1], duplicate)
-            return
-        if not duplicate:
-            self._lost(webhook, probing)
+            self._delivered(webhook, delivery, probe=probe, duplicate=duplicate)
+        elif number <= len(self._world.settings.retry_delays) and not probe:
+            self._schedule(delivery, number + 1, self._world.settings.retry_delays[number - 1], duplicate)
+        elif not duplicate:
+            self._lost(webhook, probe=probe)
+
+    def _delivered(self, webhook: Webhook, delivery: Delivery, *, probe: bool, duplicate: bool) -> None:
+        world = self._world
+        if probe:
+            webhook.pause_seconds, webhook.paused_until = 0.0, None
+        if webhook.paused_until is None:
+            webhook.lost_in_row = 0
+        if not duplicate and world.chance(world.settings.duplicate_rate, "duplicate", delivery.uuid):
+            delay = world.draw(world.settings.duplicate_delay, "duplicate-delay", delivery.uuid)
+            self._schedule(delivery, 1, delay, True)
 
     def _schedule(self, delivery: Delivery, number: int, seconds: float, duplicate: bool) -> None:
         due = self._world.clock.now() + timedelta(seconds=seconds)
         self._world.scheduler.at(due, lambda: self._try(delivery, number, duplicate=duplicate))
 
-    def _lost(self, webhook: Webhook, probing: bool) -> None:
+    def _lost(self, webhook: Webhook, *, probe: bool) -> None:
         settings = self._world.settings
         webhook.lost_in_row += 1
-        if not probing and webhook.lost_in_row < settings.pause_after_lost:
+        # Deliveries still in flight when the pause began must not lengthen it; only a failed probe does.
+        if not probe and (webhook.paused_until is not None or webhook.lost_in_row < settings.pause_after_lost):
             return
         doubled = webhook.pause_seconds * 2 or settings.pause_first
         webhook.pause_seconds = min(doubled, settings.pause_longest)

@@ -142,3 +142,16 @@ async def test_command_line_prints_its_address_and_stops_on_a_signal() -> None:
     finally:
         process.terminate()
         assert await asyncio.wait_for(process.wait(), 20) == 0
+
+
+async def test_a_hanging_create_does_not_hold_up_the_end() -> None:
+    loop = asyncio.get_running_loop()
+    async with running_platform(seed=1, create_timeout_mode="hang", create_hang=60.0) as platform:
+        platform.world.add_account("madison", id="acct_madison")
+        platform.world.faults.arm("create_timeout", 1)
+        async for api in open_api(platform):
+            with pytest.raises(httpx.ReadTimeout):
+                await api.client.post("/api/acct_madison/tracking-links", json={"name": "x"}, timeout=0.1)
+        assert len(platform.world.links.of_account("acct_madison", "tracking")) == 1
+        leaving = loop.time()
+    assert loop.time() - leaving < 5

@@ -9,7 +9,7 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-from loadtests.emulators.platform import Platform
+from loadtests.emulators.platform import Platform, running_platform
 
 from .conftest import SECRET, Api, Receiver
 
@@ -108,7 +108,7 @@ async def test_returning_and_renewing_fans_are_renewed(platform: Platform, api: 
     await register(api, receiver)
     fan = (await api.post("/__admin/fans/subscribe", account_id="acct_madison"))["fan_id"]
     again = await api.post("/__admin/fans/subscribe", account_id="acct_madison", fan_id=fan)
-    assert again["subscribed"] is False
+    assert (again["subscribed"], again["transaction_id"]) == (False, None)
     await api.post("/__admin/fans/expire", account_id="acct_madison", fan_id=fan)
     back = await api.post("/__admin/fans/subscribe", account_id="acct_madison", fan_id=fan)
     assert (back["subscribed"], back["returning"]) == (True, True)
@@ -264,3 +264,38 @@ async def test_lost_notifications_are_found_in_truth_and_lists_only(
     assert latest["id"] == act["fan_id"]
     since = datetime.fromisoformat(latest["subscribedOnData"]["subscribeAt"])
     assert abs((datetime.now(UTC) - since).total_seconds()) < 5
+
+
+async def test_a_burst_of_failures_pauses_once_and_one_probe_decides(receiver: Receiver) -> None:
+    async with running_platform(seed=7, webhook_concurrency=64, retry_delays=(0.01, 0.02)) as platform:
+        world = platform.world
+        freya = world.add_account("freya", subscribe_price=0)
+        hook = platform.webhooks.register(receiver.url, EVENTS)
+        receiver.always = 500
+        for _ in range(200):
+            world.fans.subscribe(freya, world.fans.person())
+        assert await platform.settled()
+        assert hook.pause_seconds == 300
+        receiver.got.clear()
+        world.clock.advance(301)
+        for _ in range(10):
+            world.fans.subscribe(freya, world.fans.person())
+        assert await platform.settled()
+        assert len(receiver.got) == 1
+        assert hook.pause_seconds == 600
+
+
+async def test_other_payments_are_told_by_the_money_feed_alone(
+    platform: Platform, api: Api, receiver: Receiver
+) -> None:
+    await register(api, receiver)
+    fan = platform.world.fans.person().id
+    body = {"account_id": "acct_madison", "fan_id": fan, "amount": 25}
+    for kind in ("post", "stream", "other"):
+        await api.post("/__admin/fans/pay", **body, type=kind)
+    assert (await api.call("POST", "/__admin/fans/pay", {**body, "type": "gift"}))[0] == 422
+    platform.world.settings.transaction_fan_missing_rate = 1.0
+    await api.post("/__admin/fans/pay", **body, type="post")
+    assert await platform.settled()
+    assert [item.payload["type"] for item in receiver.got] == ["post", "stream", "other", "post"]
+    assert ["fan" in item.payload for item in receiver.got] == [True, True, True, False]
