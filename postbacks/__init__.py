@@ -1,0 +1,1 @@
+"""Delivery: templates, destinations, the outbox and its dispatcher. Knows events and destinations, not clicks or fans."""

@@ -192,6 +192,7 @@ CREATE TABLE log_rejects (
     body        bytea NOT NULL,
     rejected_at timestamptz NOT NULL DEFAULT now()
 );
+CREATE INDEX log_rejects_by_entry ON log_rejects (shard, entry_id);
 
 -- Platform events ----------------------------------------------------------------------------------------
 
@@ -227,6 +228,8 @@ CREATE TABLE platform_events (
     PRIMARY KEY (account_id, event_key)
 );
 CREATE INDEX platform_events_by_fan ON platform_events (account_id, fan_id);
+-- A click recorded late finds the fans whose subscription through its link is already known.
+CREATE INDEX platform_events_by_link ON platform_events (inventory_link_id, at) WHERE inventory_link_id IS NOT NULL;
 
 CREATE TABLE fans (
     account_id          text NOT NULL REFERENCES accounts,
@@ -258,6 +261,7 @@ CREATE TABLE account_jobs (
     lease_token text,
     generation  bigint NOT NULL DEFAULT 1,            -- raised by a wake, so a wake during a run is not lost
     failures    integer NOT NULL DEFAULT 0,
+    blocked_until timestamptz,                        -- backing off: an ordinary wake does not run it sooner
     last_error  text,
     state       jsonb NOT NULL DEFAULT '{}',
     updated_at  timestamptz NOT NULL DEFAULT now(),
@@ -359,6 +363,7 @@ CREATE TABLE deliveries (
     state          text NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'delivered', 'dead')),
     due_at         timestamptz NOT NULL DEFAULT now(),
     attempts       smallint NOT NULL DEFAULT 0,
+    uncharged      smallint NOT NULL DEFAULT 0,       -- attempts the retry schedule does not count: failures of ours, before a replay
     lease_until    timestamptz,
     lease_token    text,
     finished_at    timestamptz,
@@ -367,6 +372,7 @@ CREATE TABLE deliveries (
     PRIMARY KEY (event_id, destination_id, day)
 ) PARTITION BY RANGE (day);
 CREATE INDEX deliveries_waiting ON deliveries (destination_id, due_at) WHERE state = 'waiting';
+CREATE INDEX deliveries_dead ON deliveries (destination_id, created_at) WHERE state = 'dead';
 CREATE INDEX deliveries_by_destination ON deliveries (destination_id, created_at);
 CREATE TABLE deliveries_rest PARTITION OF deliveries DEFAULT;
 

@@ -1,0 +1,104 @@
+"""One try at sending: render, send, judge, and put into words what a person will read about it. No secrets in them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import msgspec
+import structlog
+
+from postbacks.destinations.base import Destination, Item
+from postbacks.egress import Answer, Egress, Request, SendFailure
+from postbacks.queue import Claimed, Finished
+from postbacks.redaction import MASK, is_secret_header, redact, storable
+from postbacks.retry import RetryDecision, RetryPolicy, decide
+from postbacks.verdicts import Verdict
+
+log = structlog.get_logger()
+
+URL_CAP = 2048
+BODY_CAP = 1024
+ANSWER_CAP = 2048
+
+
+class Tried(msgspec.Struct, frozen=True):
+    """An attempt as it went: a verdict per event, in order, and the texts for the log (`answer` is at most 2 KiB)."""
+
+    verdicts: list[Verdict]
+    started_at: datetime
+    duration_ms: int
+    request: str
+    status_code: int | None
+    answer: str
+
+
+async def try_once(destination: Destination, items: Sequence[Item], egress: Egress) -> Tried:
+    """Send these events once. Never raises: what goes wrong inside us is a verdict `ours`."""
+    started_at, begun = datetime.now(UTC), time.perf_counter()
+    request: Request | None = None
+    answer: Answer | None = None
+    try:
+        request = destination.render(items)
+        answer = await egress.send(request)
+        verdicts = destination.judge(items, answer)
+        if len(verdicts) != len(items):
+            raise ValueError(f"{len(verdicts)} verdicts for {len(items)} events")
+    except SendFailure as failure:
+        verdicts = [Verdict(failure.outcome, redact(failure.words, destination.secrets), overloaded=failure.overloaded)]
+        verdicts *= len(items)
+    except Exception as error:
+        # A defect of ours must neither lose a delivery nor use up its attempts.
+        log.exception("dispatcher: an attempt failed inside", event_ids=[item.event_id for item in items[:10]])
+        verdicts = [Verdict("ours", f"internal error ({type(error).__name__}); see the log")] * len(items)
+    return Tried(
+        verdicts,
+        started_at,
+        round((time.perf_counter() - begun) * 1000),
+        describe(request, destination.secrets) if request else "",
+        answer.status if answer else None,
+        _excerpt(answer, destination.secrets) if answer else "",
+    )
+
+
+def describe(request: Request, secrets: Sequence[str]) -> str:
+    """The request for the log: method, URL, headers, the start of the body; secrets masked."""
+    url = redact(request.url, secrets)
+    lines = [f"{request.method} {url if len(url) <= URL_CAP else url[:URL_CAP] + '...'}"]
+    for name, value in request.headers.items():
+        lines.append(f"{name}: {MASK if is_secret_header(name) else redact(value, secrets)}")
+    if request.body is not None:
+        body = redact(request.body[: 4 * BODY_CAP].decode("utf-8", "replace"), secrets)
+        lines += ["", body if len(body) <= BODY_CAP else body[:BODY_CAP] + "..."]
+    return storable("\n".join(lines), URL_CAP + 8 * BODY_CAP)
+
+
+def settle(policy: RetryPolicy, tried: Tried, claimed: Claimed, verdict: Verdict, roll: float) -> Finished:
+    """What an attempt means for one of its deliveries; `roll` in [-1, 1] is the jitter."""
+    charged_before = claimed.attempts - claimed.uncharged
+    decision = decide(policy, verdict, charged_before=charged_before, age=claimed.age, roll=roll)
+    return Finished(
+        claimed,
+        decision,
+        verdict.outcome,
+        storable(verdict.words, 500),
+        tried.started_at,
+        tried.duration_ms,
+        tried.request,
+        tried.status_code,
+        tried.answer,
+    )
+
+
+def dead_letter(claimed: Claimed, words: str) -> Finished:
+    """A delivery that cannot even be tried."""
+    decision = RetryDecision("dead", 0.0, charged=True, words=words)
+    return Finished(claimed, decision, "permanent", words, datetime.now(UTC), 0)
+
+
+def _excerpt(answer: Answer, secrets: Sequence[str]) -> str:
+    if not answer.body:
+        return ""
+    text = answer.body.decode("utf-8", "replace")
+    return storable(redact(text[: 2 * ANSWER_CAP], secrets), ANSWER_CAP)

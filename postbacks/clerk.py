@@ -1,0 +1,113 @@
+"""Writes down what the dispatcher did, in batches: while one commit is under way, the next batch gathers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import asyncpg
+import msgspec
+import structlog
+
+from postbacks.queue import DATABASE_ERRORS, Change, Claimed, Finished, Queue
+
+log = structlog.get_logger()
+
+BATCH = 500
+BEHIND = 4000  # unsettled attempts at which nothing more is leased
+LAST_CALL_SECONDS = 10.0
+
+
+class Clerk:
+    """`on_change` is told of every change of a destination's health that took effect."""
+
+    def __init__(self, queue: Queue, on_change: Callable[[Change], None]) -> None:
+        self._queue = queue
+        self._on_change = on_change
+        self._finished: list[Finished] = []
+        self._returned: list[Claimed] = []
+        self._changes: list[Change] = []
+        self._work = asyncio.Event()
+        self._busy = asyncio.Lock()
+
+    @property
+    def is_behind(self) -> bool:
+        """The database takes attempts more slowly than they are made."""
+        return len(self._finished) >= BEHIND
+
+    def settle(self, finished: Finished) -> None:
+        """Settle a delivery and log its attempt, soon."""
+        self._finished.append(finished)
+        self._work.set()
+
+    def give_back(self, claims: Sequence[Claimed]) -> None:
+        """Give back leases that were not used, soon."""
+        if claims:
+            self._returned.extend(claims)
+            self._work.set()
+
+    def note(self, change: Change) -> None:
+        """Write down a change of health, soon."""
+        self._changes.append(change)
+        self._work.set()
+
+    async def run(self) -> None:
+        """Write until cancelled. A database that is away is waited for; nothing is dropped."""
+        backoff = 0.0
+        while True:
+            await self._work.wait()
+            self._work.clear()
+            try:
+                await self._flush()
+                backoff = 0.0
+            except DATABASE_ERRORS as error:
+                backoff = min(max(2 * backoff, 0.1), 5.0)
+                log.warning("dispatcher: cannot write, will try again", error=str(error), unsettled=len(self._finished))
+                self._work.set()
+                await asyncio.sleep(backoff)
+
+    async def finish(self) -> None:
+        """Write what is left, for ten seconds at most; what cannot be written is sent again when its lease ends."""
+        try:
+            async with asyncio.timeout(LAST_CALL_SECONDS):
+                await self._flush()
+        except DATABASE_ERRORS as error:
+            log.error("dispatcher: stopped with attempts unsettled", count=len(self._finished), error=str(error))
+
+    async def _flush(self) -> None:
+        async with self._busy:
+            while self._finished or self._returned or self._changes:
+                batch = self._finished[:BATCH]
+                if batch:
+                    await self._complete(batch)
+                    del self._finished[: len(batch)]
+                returned = self._returned[:BATCH]
+                if returned:
+                    await self._queue.release(returned)
+                    del self._returned[: len(returned)]
+                if self._changes:
+                    change = self._changes[0]
+                    done = await self._queue.change(change)
+                    del self._changes[0]
+                    if done:
+                        self._on_change(change)
+
+    async def _complete(self, batch: list[Finished]) -> None:
+        try:
+            settled = await self._queue.complete(batch)
+        except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError):
+            await self._complete_one_by_one(batch)
+            return
+        if settled < len(batch):
+            log.warning("dispatcher: leases were lost before settling", count=len(batch) - settled)
+
+    async def _complete_one_by_one(self, batch: list[Finished]) -> None:
+        """One row PostgreSQL refuses must not hold up the others: its attempt is logged without its texts."""
+        for finished in batch:
+            try:
+                await self._queue.complete([finished])
+            except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
+                claimed = finished.claimed
+                log.error("dispatcher: attempt log refused", event_id=claimed.event_id, error=str(error))
+                bare = msgspec.structs.replace(finished, request="", answer="", words=finished.outcome)
+                await self._queue.complete([bare])

@@ -1,0 +1,21 @@
+"""Every kind of destination there is: one line each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from postbacks.destinations import postback
+from postbacks.destinations.base import Destination, Kind
+from postbacks.schema import ConfigError
+
+KINDS: dict[str, Kind] = {
+    "postback": postback.KIND,
+}
+
+
+def load(kind: str, config: Mapping[str, Any], secrets: Mapping[str, str] | None = None) -> Destination:
+    """Validate a configuration and build the destination. Raises ConfigError naming the field (`kind` if unknown)."""
+    if kind not in KINDS:
+        raise ConfigError("kind", f"unknown kind {kind!r}: use one of {', '.join(sorted(KINDS))}")
+    return KINDS[kind].load(config, secrets or {})

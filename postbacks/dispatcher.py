@@ -1,0 +1,292 @@
+"""Sends what the outbox holds: at least once, retried, every try in the log, no destination in another's way.
+
+Deliveries are leased and the lease committed before anything is sent; an attempt is settled together with its log row,
+and only under the lease it was sent under. Killed between a receiver's 200 and that commit, the delivery is sent again
+when the lease ends, under the same event id. Any number of dispatchers may run against one database.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import deque
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import asyncpg
+import msgspec
+import structlog
+from aiohttp.abc import AbstractResolver
+
+from postbacks.attempt import dead_letter, settle, try_once
+from postbacks.breaker import BreakerPolicy
+from postbacks.clerk import Clerk
+from postbacks.destinations import registry
+from postbacks.destinations.base import Destination
+from postbacks.egress import Egress
+from postbacks.lane import Lane
+from postbacks.queue import DATABASE_ERRORS, Change, Claimed, Queue, Row
+from postbacks.retry import RetryPolicy
+from postbacks.schema import ConfigError
+
+if TYPE_CHECKING:
+    Pool = asyncpg.Pool[asyncpg.Record]
+
+log = structlog.get_logger()
+
+LANE_MEMORY_SECONDS = 600.0
+LONGEST_BACKOFF = 5.0
+
+
+class DispatcherConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """How to dispatch. Durations are seconds.
+
+    timeout: for one attempt in all. retry, breaker: see there. egress_allow: CIDRs of private networks deliveries may
+    reach. idle_poll: between looks for work without a wake-up. concurrency: requests under way per destination;
+    most_in_flight: in all. lease_margin: added to twice the timeout, it is the lease; it covers settling an attempt.
+    unseal: turns a destination's sealed secrets into a JSON object of texts; called with its id.
+    """
+
+    timeout: float = 15.0
+    retry: RetryPolicy = RetryPolicy()
+    breaker: BreakerPolicy = BreakerPolicy()
+    egress_allow: tuple[str, ...] = ()
+    idle_poll: float = 0.5
+    concurrency: int = 8
+    most_in_flight: int = 1024
+    lease_margin: float = 20.0
+    unseal: Callable[[str, bytes], bytes] | None = None
+
+    @property
+    def lease_seconds(self) -> float:
+        """How long a claimed delivery is ours: time to wait for a slot, to be tried, and to be settled."""
+        return 2 * self.timeout + self.lease_margin
+
+
+async def run_dispatcher(
+    pool: Pool,
+    *,
+    config: DispatcherConfig,
+    wake: asyncio.Event,
+    stop: asyncio.Event,
+    resolver: AbstractResolver | None = None,
+) -> None:
+    """Dispatch until `stop` is set, then finish what is under way and give the rest back.
+
+    `wake`: set it after committing new deliveries; it is cleared here. A database that goes away is waited for.
+    """
+    egress = Egress(allow=config.egress_allow, timeout=config.timeout, resolver=resolver)
+    try:
+        await Dispatcher(Queue(pool), egress, config).run(wake, stop)
+    finally:
+        await egress.close()
+
+
+class Dispatcher:
+    """The loop: look for work, lease it, hand it to lanes, and let a clerk settle what they did."""
+
+    def __init__(self, queue: Queue, egress: Egress, config: DispatcherConfig) -> None:
+        self._queue = queue
+        self._egress = egress
+        self._config = config
+        self._clerk = Clerk(queue, self._on_change)
+        self._lanes: dict[str, Lane] = {}
+        self._capped: deque[Lane] = deque()  # lanes waiting for one of `most_in_flight`, in turn
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._nudge = asyncio.Event()
+        self._look_wanted = True
+        self._look_at = 0.0
+        self._look_not_before = 0.0
+
+    async def run(self, wake: asyncio.Event, stop: asyncio.Event) -> None:
+        """See `run_dispatcher`."""
+        helpers = [
+            asyncio.create_task(self._clerk.run()),
+            asyncio.create_task(self._forward_wake(wake)),
+            asyncio.create_task(self._forward_stop(stop)),
+        ]
+        backoff = 0.0
+        try:
+            while not stop.is_set():
+                self._nudge.clear()
+                try:
+                    await self._find_work()
+                    backoff = 0.0
+                except DATABASE_ERRORS as error:
+                    backoff = min(max(2 * backoff, self._config.idle_poll), LONGEST_BACKOFF)
+                    log.warning("dispatcher: database not available", error=str(error), retry_in=backoff)
+                await self._sleep(backoff)
+        finally:
+            await self._wind_down()
+            for helper in helpers:
+                helper.cancel()
+            await asyncio.gather(*helpers, return_exceptions=True)
+
+    async def _forward_wake(self, wake: asyncio.Event) -> None:
+        while True:
+            await wake.wait()
+            wake.clear()
+            self._look_wanted = True
+            self._nudge.set()
+
+    async def _forward_stop(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        self._nudge.set()
+
+    async def _sleep(self, backoff: float) -> None:
+        now = time.monotonic()
+        seconds = self._look_at - now
+        if self._look_wanted:
+            seconds = min(seconds, self._look_not_before - now)
+        try:
+            async with asyncio.timeout(max(backoff, seconds, 0.0)):
+                await self._nudge.wait()
+        except TimeoutError:
+            pass
+
+    async def _find_work(self) -> None:
+        now = time.monotonic()
+        if now >= self._look_at or (self._look_wanted and now >= self._look_not_before):
+            await self._look(now)
+        now = time.monotonic()
+        takes: dict[str, int] = {}
+        if not self._clerk.is_behind:
+            for lane in self._lanes.values():
+                appetite = lane.appetite(now) if lane.hungry else 0
+                if appetite > 0:
+                    takes[lane.destination_id] = appetite
+        if not takes:
+            return
+        claims = await self._queue.claim(takes, self._config.lease_seconds)
+        usable_until = now + self._config.lease_seconds - self._config.timeout - self._config.lease_margin / 2
+        await self._configure(claims)
+        got = dict.fromkeys(takes, 0)
+        for claimed in claims:
+            got[claimed.destination_id] += 1
+            lane = self._lanes[claimed.destination_id]
+            lane.last_used = now
+            if claimed.item is None:
+                self._clerk.settle(dead_letter(claimed, "the event's facts are gone: its day was dropped"))
+            else:
+                lane.add(claimed, usable_until)
+        for destination_id, take in takes.items():
+            lane = self._lanes[destination_id]
+            lane.hungry = got[destination_id] >= take
+            if lane.destination is None:
+                self._clerk.give_back(lane.empty())
+            self._launch(lane)
+
+    async def _look(self, now: float) -> None:
+        """Ask which destinations have something due. Takes at most a third of the loop's time, however often woken."""
+        self._look_wanted = False
+        for destination_id in await self._queue.ready():
+            lane = self._lanes.get(destination_id)
+            if lane is None:
+                lane = self._lanes[destination_id] = Lane(
+                    destination_id, self._config.concurrency, self._config.breaker
+                )
+            lane.hungry = True
+            lane.last_used = now
+        for lane in [lane for lane in self._lanes.values() if lane.idle and now - lane.last_used > LANE_MEMORY_SECONDS]:
+            del self._lanes[lane.destination_id]
+        done = time.monotonic()
+        self._look_at = done + self._config.idle_poll
+        self._look_not_before = done + 2 * (done - now)
+
+    async def _configure(self, claims: list[Claimed]) -> None:
+        changed = {c.destination_id for c in claims if self._lanes[c.destination_id].version != c.version}
+        if not changed:
+            return
+        for row in await self._queue.destinations(sorted(changed)):
+            try:
+                self._lanes[row.destination_id].configure(row, self._load)
+            except ConfigError as error:
+                log.error("dispatcher: destination paused", destination_id=row.destination_id, reason=str(error))
+                self._clerk.note(Change(row.destination_id, "paused", words=f"its configuration is refused: {error}"))
+
+    def _load(self, row: Row) -> Destination:
+        secrets: dict[str, str] = {}
+        if row.secrets_sealed is not None:
+            if self._config.unseal is None:
+                raise ConfigError("secrets", "this dispatcher has no key to unseal secrets with")
+            try:
+                opened = self._config.unseal(row.destination_id, row.secrets_sealed)
+                secrets = msgspec.json.decode(opened, type=dict[str, str])
+            except Exception as error:
+                raise ConfigError(
+                    "secrets", f"cannot be unsealed ({type(error).__name__}): enter them again"
+                ) from error
+        return registry.load(row.kind, msgspec.json.decode(row.config), secrets)
+
+    def _launch(self, lane: Lane, most: int | None = None) -> int:
+        """Start sends while the lane has work, slots and the dispatcher room; returns how many were started."""
+        started = 0
+        now = time.monotonic()
+        returned: list[Claimed] = []
+        while most is None or started < most:
+            if len(self._tasks) >= self._config.most_in_flight:
+                if lane.waiting and lane not in self._capped:
+                    self._capped.append(lane)
+                break
+            batch = lane.take(now, returned)
+            if not batch:
+                break
+            lane.in_flight += 1
+            started += 1
+            task = asyncio.create_task(self._send(lane, batch))
+            self._tasks.add(task)
+            task.add_done_callback(lambda done, lane=lane: self._sent(done, lane))  # type: ignore[misc]
+        self._clerk.give_back(returned)
+        return started
+
+    async def _send(self, lane: Lane, batch: list[Claimed]) -> None:
+        destination = lane.destination
+        assert destination is not None
+        begun = time.monotonic()
+        tried = await try_once(destination, [claimed.item for claimed in batch if claimed.item], self._egress)
+        now = time.monotonic()
+        change = lane.observe(tried.verdicts, begun=begun, now=now, wall=datetime.now(UTC))
+        for claimed, verdict in zip(batch, tried.verdicts, strict=True):
+            self._clerk.settle(settle(self._config.retry, tried, claimed, verdict, random.uniform(-1, 1)))
+        if change is not None:
+            self._clerk.note(change)
+        if lane.is_open(now):
+            self._clerk.give_back(lane.empty())
+
+    def _sent(self, task: asyncio.Task[None], lane: Lane) -> None:
+        self._tasks.discard(task)
+        lane.in_flight -= 1
+        if not task.cancelled() and task.exception() is not None:
+            log.error("dispatcher: a send failed inside", destination_id=lane.destination_id, exc_info=task.exception())
+        if self._capped:
+            if lane.waiting and lane not in self._capped:
+                self._capped.append(lane)
+            while self._capped and len(self._tasks) < self._config.most_in_flight:
+                front = self._capped.popleft()
+                if self._launch(front, most=1) and front.waiting:
+                    self._capped.append(front)
+        else:
+            self._launch(lane)
+        if lane.hungry and lane.appetite(time.monotonic()) > 0:
+            self._nudge.set()
+
+    def _on_change(self, change: Change) -> None:
+        if change.what in ("paused", "disabled"):
+            log.warning(
+                "destination halted", destination_id=change.destination_id, state=change.what, reason=change.words
+            )
+            lane = self._lanes.get(change.destination_id)
+            if lane is not None:
+                lane.hungry = False
+                self._clerk.give_back(lane.empty())
+
+    async def _wind_down(self) -> None:
+        for lane in self._lanes.values():
+            self._clerk.give_back(lane.empty())
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=self._config.timeout + 1)
+        for task in self._tasks:
+            task.cancel()
+        await self._clerk.finish()

@@ -1,0 +1,105 @@
+-- name: ready
+-- Active destinations with something due, found by hopping from destination to destination along deliveries_waiting: the
+-- cost follows the number of destinations that wait for something, not the length of their queues.
+WITH RECURSIVE hop AS (
+    (SELECT destination_id FROM deliveries WHERE state = 'waiting' ORDER BY destination_id LIMIT 1)
+    UNION ALL
+    SELECT (SELECT d.destination_id FROM deliveries d
+            WHERE d.state = 'waiting' AND d.destination_id > hop.destination_id ORDER BY d.destination_id LIMIT 1)
+    FROM hop WHERE hop.destination_id IS NOT NULL
+)
+SELECT hop.destination_id
+FROM hop JOIN destinations USING (destination_id)
+WHERE destinations.state = 'active' AND (destinations.breaker_until IS NULL OR destinations.breaker_until <= now())
+  AND EXISTS (
+    SELECT FROM deliveries d
+    WHERE d.state = 'waiting' AND d.destination_id = hop.destination_id AND d.due_at <= now()
+      AND (d.lease_until IS NULL OR d.lease_until < now())
+  );
+
+-- name: claim
+-- Lease what is due, so many per destination, oldest due first. The lease lives in columns no index holds, so that taking it
+-- is a heap-only update; `version` tells the dispatcher that a destination was edited.
+WITH lanes AS (
+    SELECT asked.destination_id, asked.take, d.xmin::text AS version
+    FROM unnest($1::text[], $2::int[]) AS asked (destination_id, take)
+    JOIN destinations d ON d.destination_id = asked.destination_id AND d.state = 'active'
+), picked AS MATERIALIZED (
+    SELECT due.event_id, due.destination_id, due.day, lanes.version
+    FROM lanes CROSS JOIN LATERAL (
+        SELECT d.event_id, d.destination_id, d.day
+        FROM deliveries d
+        WHERE d.destination_id = lanes.destination_id AND d.state = 'waiting' AND d.due_at <= now()
+          AND (d.lease_until IS NULL OR d.lease_until < now())
+        ORDER BY d.due_at
+        LIMIT lanes.take
+        FOR UPDATE SKIP LOCKED
+    ) due
+)
+UPDATE deliveries d
+SET lease_until = now() + make_interval(secs => $3), lease_token = $4
+FROM picked p LEFT JOIN delivery_events e ON e.event_id = p.event_id AND e.day = p.day
+WHERE d.event_id = p.event_id AND d.destination_id = p.destination_id AND d.day = p.day
+RETURNING d.event_id, d.destination_id, d.day, d.attempts, d.uncharged, d.lease_token, p.version,
+          extract(epoch FROM now() - d.created_at)::float8 AS age, d.due_at, e.event_type, e.occurred_at, e.facts::text AS facts;
+
+-- name: destinations
+-- What is needed to send to these destinations.
+SELECT destination_id, kind, config::text AS config, secrets_sealed, failing_since, breaker_until, xmin::text AS version
+FROM destinations WHERE destination_id = ANY ($1::text[]);
+
+-- name: complete
+-- Finished attempts: the deliveries' next state where the lease is still ours, and every attempt in the log.
+WITH done AS (
+    SELECT * FROM unnest(
+        $1::text[], $2::text[], $3::date[], $4::text[], $5::text[], $6::float8[], $7::bool[], $8::text[],
+        $9::int[], $10::timestamptz[], $11::int[], $12::text[], $13::int[], $14::text[], $15::text[], $16::text[]
+    ) AS t (event_id, destination_id, day, lease_token, state, delay, charged, verdict,
+            attempt, started_at, duration_ms, request, status_code, answer, outcome, words)
+), settled AS (
+    UPDATE deliveries d
+    SET state = done.state,
+        due_at = CASE WHEN done.state = 'waiting' THEN now() + make_interval(secs => done.delay) ELSE d.due_at END,
+        attempts = d.attempts + 1,
+        uncharged = d.uncharged + CASE WHEN done.charged THEN 0 ELSE 1 END,
+        lease_until = NULL,
+        lease_token = NULL,
+        finished_at = CASE WHEN done.state <> 'waiting' THEN now() END,
+        verdict = done.verdict
+    FROM done
+    WHERE d.event_id = done.event_id AND d.destination_id = done.destination_id AND d.day = done.day
+      AND d.lease_token = done.lease_token
+    RETURNING d.event_id, d.destination_id
+), logged AS (
+    INSERT INTO attempts (day, event_id, destination_id, attempt, started_at, duration_ms, request, status_code, answer,
+                          outcome, verdict)
+    SELECT (started_at AT TIME ZONE 'UTC')::date, event_id, destination_id, attempt, started_at, duration_ms, request,
+           status_code, answer, outcome, words
+    FROM done
+)
+SELECT event_id, destination_id FROM settled;
+
+-- name: release
+-- Give back what was leased and never sent.
+UPDATE deliveries d SET lease_until = NULL, lease_token = NULL
+FROM unnest($1::text[], $2::text[], $3::date[], $4::text[]) AS t (event_id, destination_id, day, lease_token)
+WHERE d.event_id = t.event_id AND d.destination_id = t.destination_id AND d.day = t.day AND d.lease_token = t.lease_token;
+
+-- name: failing
+-- The destination has failed since then, and gets no requests until the breaker half-opens. The earliest memory stands,
+-- unless it is stale.
+UPDATE destinations
+SET failing_since = CASE WHEN failing_since > $4 THEN least(failing_since, $2) ELSE $2 END, breaker_until = $3
+WHERE destination_id = $1 AND state = 'active';
+
+-- name: recovered
+-- One success forgives everything.
+UPDATE destinations SET failing_since = NULL, breaker_until = NULL
+WHERE destination_id = $1 AND (failing_since IS NOT NULL OR breaker_until IS NOT NULL);
+
+-- name: halt
+-- Pause or disable a destination and say why. With $4, only if it still fails since before that time.
+UPDATE destinations
+SET state = $2, state_reason = $3, failing_since = NULL, breaker_until = NULL, updated_at = now()
+WHERE destination_id = $1 AND state = 'active' AND ($4::timestamptz IS NULL OR failing_since < $4)
+RETURNING destination_id;

@@ -1,0 +1,167 @@
+"""The dispatcher's side of the queue tables: what is ready, leasing it, and settling what was tried."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Literal
+
+import asyncpg
+import msgspec
+
+from postbacks.destinations.base import Item
+from postbacks.queries import load_queries
+from postbacks.retry import RetryDecision
+from postbacks.verdicts import Outcome
+
+if TYPE_CHECKING:
+    Pool = asyncpg.Pool[asyncpg.Record]
+
+SQL = load_queries("dispatcher.sql")
+
+# What a database that is away, restarting or overloaded raises; the same call may succeed later.
+DATABASE_ERRORS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
+
+
+class Claimed(msgspec.Struct, frozen=True):
+    """A leased delivery. `attempts` and `uncharged` as of the claim; `age` in seconds; `item` None: its facts are gone."""
+
+    event_id: str
+    destination_id: str
+    day: date
+    attempts: int
+    uncharged: int
+    lease_token: str
+    version: str
+    age: float
+    item: Item | None
+
+
+class Finished(msgspec.Struct, frozen=True):
+    """One attempt at one delivery, and what becomes of it. Texts hold no secrets; `duration_ms` is the whole attempt."""
+
+    claimed: Claimed
+    decision: RetryDecision
+    outcome: Outcome
+    words: str
+    started_at: datetime
+    duration_ms: int
+    request: str = ""
+    status_code: int | None = None
+    answer: str = ""
+
+
+class Row(msgspec.Struct, frozen=True):
+    """A destination as stored. `config` is JSON text; `version` changes with every edit of the row."""
+
+    destination_id: str
+    kind: str
+    config: str
+    secrets_sealed: bytes | None
+    failing_since: datetime | None
+    breaker_until: datetime | None
+    version: str
+
+
+class Change(msgspec.Struct, frozen=True):
+    """A change of a destination's health to write down.
+
+    failing: since `since`, no requests until `until`. recovered: all forgiven. paused, disabled: switched off, saying
+    `words`; with `since`, only if it still fails since before then. `stale`: older failing marks are not believed.
+    """
+
+    destination_id: str
+    what: Literal["failing", "recovered", "paused", "disabled"]
+    since: datetime | None = None
+    until: datetime | None = None
+    stale: datetime | None = None
+    words: str = ""
+
+
+class Queue:
+    """The queue, through a pool of connections. Every method raises one of DATABASE_ERRORS when the database is away."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def ready(self) -> list[str]:
+        """Ids of active destinations with something due."""
+        return [row["destination_id"] for row in await self._pool.fetch(SQL["ready"])]
+
+    async def claim(self, takes: Mapping[str, int], lease_seconds: float) -> list[Claimed]:
+        """Lease up to so many due deliveries per destination. Committed when this returns."""
+        token = uuid.uuid4().hex
+        rows = await self._pool.fetch(SQL["claim"], list(takes), list(takes.values()), lease_seconds, token)
+        rows.sort(key=lambda row: row["due_at"])
+        return [_claimed(row) for row in rows]
+
+    async def destinations(self, ids: Sequence[str]) -> list[Row]:
+        """The rows of these destinations."""
+        return [Row(**dict(row)) for row in await self._pool.fetch(SQL["destinations"], list(ids))]
+
+    async def complete(self, finished: Sequence[Finished]) -> int:
+        """Settle these deliveries and log their attempts, in one transaction.
+
+        Returns how many were settled: a delivery whose lease was lost keeps the state its new holder gives it, while
+        the attempt, having happened, is logged all the same.
+        """
+        ordered = sorted(finished, key=lambda each: (each.claimed.event_id, each.claimed.destination_id))
+        columns = zip(*map(_columns, ordered), strict=True)
+        return len(await self._pool.fetch(SQL["complete"], *map(list, columns)))
+
+    async def release(self, claims: Sequence[Claimed]) -> None:
+        """Give back leases of deliveries that were not sent."""
+        keys = [(c.event_id, c.destination_id, c.day, c.lease_token) for c in claims]
+        await self._pool.execute(SQL["release"], *map(list, zip(*keys, strict=True)))
+
+    async def change(self, change: Change) -> bool:
+        """Write a change of health. Returns whether it took effect."""
+        if change.what == "failing":
+            await self._pool.execute(SQL["failing"], change.destination_id, change.since, change.until, change.stale)
+            return True
+        if change.what == "recovered":
+            await self._pool.execute(SQL["recovered"], change.destination_id)
+            return True
+        done = await self._pool.fetchval(SQL["halt"], change.destination_id, change.what, change.words, change.since)
+        return done is not None
+
+
+def _claimed(row: asyncpg.Record) -> Claimed:
+    item = None
+    if row["facts"] is not None:
+        facts = msgspec.json.decode(row["facts"], type=dict[str, str])
+        item = Item(row["event_id"], row["event_type"], row["occurred_at"], facts)
+    return Claimed(
+        row["event_id"],
+        row["destination_id"],
+        row["day"],
+        row["attempts"],
+        row["uncharged"],
+        row["lease_token"],
+        row["version"],
+        row["age"],
+        item,
+    )
+
+
+def _columns(each: Finished) -> tuple[object, ...]:
+    claimed, decision = each.claimed, each.decision
+    return (
+        claimed.event_id,
+        claimed.destination_id,
+        claimed.day,
+        claimed.lease_token,
+        decision.state,
+        decision.delay,
+        decision.charged,
+        decision.words,
+        claimed.attempts + 1,
+        each.started_at,
+        each.duration_ms,
+        each.request,
+        each.status_code,
+        each.answer,
+        each.outcome,
+        each.words,
+    )
