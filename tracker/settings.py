@@ -116,7 +116,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """The address of the edge as fans see it, without a trailing slash."""
         return self.public_url.rstrip("/") or f"http://{self.edge_host}:{self.edge_port}"
 
-
     @property
     def api_base_url(self) -> str:
         """The address of the api as providers see it, without a trailing slash."""
@@ -126,6 +125,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 def env_name(field: str) -> str:
     """The environment variable of a field."""
     return UNPREFIXED.get(field, "CLICKBIND_" + field.upper())
+
+
+def as_environment(settings: Settings) -> dict[str, str]:
+    """The environment that gives a child process these settings."""
+    values = {}
+    for field in Settings.__struct_fields__:
+        value = getattr(settings, field)
+        values[env_name(field)] = ",".join(str(part) for part in value) if isinstance(value, tuple) else str(value)
+    return values
 
 
 def load(environ: Mapping[str, str] | None = None) -> Settings:

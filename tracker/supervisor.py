@@ -14,7 +14,7 @@ from typing import Protocol
 import asyncpg
 import structlog
 
-from tracker.settings import Settings
+from tracker.settings import Settings, as_environment
 from tracker.stores import postgres
 from tracker.stores.embedded import DataFolder, EmbeddedPostgres, EmbeddedValkey, die_with_parent
 from tracker.stores.errors import StoreError
@@ -53,7 +53,10 @@ class Role:
         while not self.stopping:
             started = time.monotonic()
             self.process = await asyncio.create_subprocess_exec(
-                *self.command, env=self.env, preexec_fn=die_with_parent(signal.SIGTERM), stdin=asyncio.subprocess.DEVNULL
+                *self.command,
+                env=self.env,
+                preexec_fn=die_with_parent(signal.SIGTERM),
+                stdin=asyncio.subprocess.DEVNULL,
             )
             log.info("role.started", name=self.name, pid=self.process.pid)
             code = await self.process.wait()
@@ -108,7 +111,8 @@ class Supervisor:
 
         installation_key(self.settings)  # made once here, so that the roles do not race for it
         progress("Starting " + ", ".join(self.role_names))
-        env = dict(os.environ) | {"CLICKBIND_DATA_DIR": str(self.settings.data_path)}
+        env = dict(os.environ) | as_environment(self.settings) | {"CLICKBIND_DATA_DIR": str(self.settings.data_path)}
+        env.pop("CLICKBIND_CONFIG", None)  # its values are in the settings already
         for name in self.role_names:
             for _ in range(self.settings.edge_workers if name == "edge" else 1):
                 role = Role(name, [sys.executable, "-m", "tracker.cli.main", name], env)

@@ -47,7 +47,9 @@ async def create_account(data: NewAccount, caller: Caller, services: Services) -
             seal(secret.encode(), f"account:{account_id}:webhook_secret"),
         )  # fmt: skip
         if made is None:
-            raise Refused(409, "ALREADY_CONNECTED", f"The account {data.provider_account_id} is already connected to your team.")
+            raise Refused(
+                409, "ALREADY_CONNECTED", f"The account {data.provider_account_id} is already connected to your team."
+            )
         for job in JOBS:
             await wake_job(connection, account_id, job)
     await services.redis.publish(WAKE_CHANNEL, b"jobs")

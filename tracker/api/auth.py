@@ -29,7 +29,9 @@ async def caller(request: Request[Any, Any, Any], services: Services) -> Caller:
     """The caller of a request. Raises Refused (401) with what to do."""
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not key.strip():
-        raise Refused(401, "UNAUTHORIZED", "Send your API key as 'Authorization: Bearer <key>'; `clickbind bootstrap` makes one.")
+        raise Refused(
+            401, "UNAUTHORIZED", "Send your API key as 'Authorization: Bearer <key>'; `clickbind bootstrap` makes one."
+        )
     row = await services.pool.fetchrow(SQL["use_key"], services.secrets.key_hash(key.strip()))
     if row is None:
         raise Refused(401, "UNAUTHORIZED", "This API key is not known, expired or revoked.")

@@ -16,12 +16,17 @@ from postbacks.destinations import registry
 from postbacks.schema import ConfigError
 from tracker.api.auth import SQL, Caller
 from tracker.api.envelope import envelope, page
-from tracker.api.errors import Invalid, not_found
+from tracker.api.errors import Invalid, Refused, not_found
 from tracker.api.services import Services
 from tracker.clicklog import WAKE_CHANNEL
 
 ConversionType = Literal[
-    "new_subscriber", "new_transaction", "message_received", "fan_sent_1_message", "fan_sent_3_messages", "transaction_status"
+    "new_subscriber",
+    "new_transaction",
+    "message_received",
+    "fan_sent_1_message",
+    "fan_sent_3_messages",
+    "transaction_status",
 ]
 Limit = Annotated[int, Parameter(ge=1, le=1000)]
 Offset = Annotated[int, Parameter(ge=0)]
@@ -116,7 +121,9 @@ async def change_postback(postback_id: str, data: PostbackChange, caller: Caller
     _check(config, scope, links)
     async with services.pool.acquire() as connection, connection.transaction():
         types = data.conversion_types if data.conversion_types is not None else row["event_types"]
-        await connection.execute(SQL["update_destination"], caller.team_id, row["destination_id"], config, scope, types, data.state)
+        await connection.execute(
+            SQL["update_destination"], caller.team_id, row["destination_id"], config, scope, types, data.state
+        )
         await connection.execute(SQL["unlink_destination"], row["destination_id"])
         await _link(connection, caller, row["destination_id"], links)
     await services.redis.publish(WAKE_CHANNEL, b"deliveries")
@@ -152,16 +159,26 @@ async def replay_deliveries(postback_id: str, data: Replay, caller: Caller, serv
     """Send dead deliveries again: one, a range, or all of this postback."""
     row = await _row(services, caller, postback_id.upper())
     async with services.pool.acquire() as connection:
-        if data.event_id is not None:
-            count = await replay.one(connection, row["destination_id"], data.event_id)
-        else:
-            count = await replay.range_(connection, row["destination_id"], data.since, data.until)
+        try:
+            if data.event_id is not None:
+                count = int(await replay.replay_one(connection, data.event_id, row["destination_id"]))
+            elif data.since is not None:
+                count = await replay.replay_range(connection, row["destination_id"], since=data.since, until=data.until)
+            else:
+                count = await replay.replay_range(connection, row["destination_id"], until=data.until)
+        except replay.ReplayError as error:
+            raise Refused(409, "CANNOT_REPLAY", str(error)) from error
     await services.redis.publish(WAKE_CHANNEL, b"deliveries")
     return envelope({"replayed": count})
 
 
 def _config(url: str, method: str, body: str | None, headers: list[Header]) -> dict[str, Any]:
-    return {"url": url, "method": method, "body": body or "", "headers": {header.name: header.value for header in headers}}
+    return {
+        "url": url,
+        "method": method,
+        "body": body or "",
+        "headers": {header.name: header.value for header in headers},
+    }
 
 
 def _check(config: dict[str, Any], scope: str, links: list[str]) -> None:

@@ -93,10 +93,14 @@ async def get_smart_link(smart_link_id: str, caller: Caller, services: Services)
 
 
 @patch("/api/smart-links/{smart_link_id:str}")
-async def change_smart_link(smart_link_id: str, data: SmartLinkChange, caller: Caller, services: Services) -> dict[str, Any]:
+async def change_smart_link(
+    smart_link_id: str, data: SmartLinkChange, caller: Caller, services: Services
+) -> dict[str, Any]:
     """Rename, pause, resume, change window or fallback."""
     _check_fallback(data.fallback_url or "")
-    await _update(services, caller, smart_link_id.upper(), data.name, data.window_seconds, data.fallback_url, data.state)
+    await _update(
+        services, caller, smart_link_id.upper(), data.name, data.window_seconds, data.fallback_url, data.state
+    )
     return envelope(await _one(services, caller, smart_link_id.upper()))
 
 
@@ -145,9 +149,17 @@ async def smart_link_stats(
 
 
 async def _update(
-    services: Services, caller: Caller, smart_link_id: str, name: str | None, window: int | None, fallback: str | None, state: str | None
+    services: Services,
+    caller: Caller,
+    smart_link_id: str,
+    name: str | None,
+    window: int | None,
+    fallback: str | None,
+    state: str | None,
 ) -> None:
-    account_id = await services.pool.fetchval(SQL["update_smart_link"], caller.team_id, smart_link_id, name, window, fallback, state)
+    account_id = await services.pool.fetchval(
+        SQL["update_smart_link"], caller.team_id, smart_link_id, name, window, fallback, state
+    )
     if account_id is None:
         raise not_found("This smart link")
     await _publish(services, account_id)

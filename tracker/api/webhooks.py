@@ -15,16 +15,18 @@ BODY_LIMIT = 1 << 20
 
 
 @post("/webhooks/{provider:str}/{account_id:str}", status_code=200, request_max_body_size=BODY_LIMIT)
-async def receive_webhook(request: Request[Any, Any, Any], provider: str, account_id: str, services: Services) -> Response[Any]:
+async def receive_webhook(
+    request: Request[Any, Any, Any], provider: str, account_id: str, services: Services
+) -> Response[Any]:
     """Take one provider event. 401 wrong signature, 404 unknown account, 400 not JSON, 413 too large, each with its reason."""
     body = await request.body()
     headers = {name.lower(): value for name, value in request.headers.items()}
     receipt = await receive(services.pool, account_id, provider, headers, body, services.secrets)
     if receipt.status >= 400:
-        return Response({"error": receipt.code, "message": receipt.message}, status_code=receipt.status)
-    if not receipt.duplicate:
+        return Response({"error": receipt.outcome.upper(), "message": receipt.reason}, status_code=receipt.status)
+    if receipt.outcome == "stored":
         try:
             await services.redis.publish(WAKE_CHANNEL, b"webhooks")
         except (RedisError, OSError):
             pass  # stored already; the worker finds it at its next look
-    return Response({"received": True, "duplicate": receipt.duplicate}, status_code=200)
+    return Response({"received": True, "duplicate": receipt.outcome == "repeated"}, status_code=200)
