@@ -1,0 +1,97 @@
+-- One click, atomically: known visitor or new, its inventory link, its entry in the click log.
+--
+-- keys  1 click log  2 pool  3 visitor's record  4 fingerprint's record  5 the same under yesterday's key (optional)
+-- args  1 now, ms  2 window, ms  3 visit id  4 visitor id  5 'cookie' or 'new'  6 click-id digests (4 x 8)
+--       7 reserve member or ''  8 msgpack Visit
+-- reply kind ('c' click, 'd' duplicate) .. lease letter .. visitor (26) .. member
+--
+-- A record is click (26) .. visitor (26) .. lease letter .. latest visit, ms (13) .. click-id digests (32) .. member.
+-- It lives one window from the latest visit. Where a visitor's record and a fingerprint's record tell of the same visitor,
+-- the later one is right: a repeat without a cookie can refresh only the fingerprint's.
+
+local LEASES = { e = 'exclusive', s = 'shared', r = 'reserve', n = 'none' }
+local AFTER_WINDOW = 60000 -- platform times are floored to the minute
+local SAME_PERSON = 30000 -- a fingerprint alone is believed this long whatever the click ids say
+
+local function last_visit(record)
+  return tonumber(string.sub(record, 54, 66))
+end
+
+local function click_ids_differ(mine, theirs)
+  for at = 1, 25, 8 do
+    local a, b = string.sub(mine, at, at + 7), string.sub(theirs, at, at + 7)
+    if a ~= b and a ~= '--------' and b ~= '--------' then
+      return true
+    end
+  end
+  return false
+end
+
+local function take(pool, now, lease_end, reserve)
+  local best = redis.call('ZRANGE', pool, 0, 0, 'WITHSCORES')
+  if best[1] then
+    local held_until = tonumber(best[2])
+    redis.call('ZADD', pool, math.max(held_until, lease_end), best[1])
+    return best[1], held_until <= now and 'e' or 's'
+  end
+  if reserve ~= '' then
+    return reserve, 'r'
+  end
+  return '', 'n'
+end
+
+local function hold(pool, member, lease, now, lease_end, reserve)
+  if lease == 'e' or lease == 's' then
+    local held_until = redis.call('ZSCORE', pool, member)
+    if held_until then
+      if tonumber(held_until) < lease_end then
+        redis.call('ZADD', pool, lease_end, member)
+      end
+      return member, lease
+    end
+  elseif lease == 'r' and member == reserve then
+    return member, lease
+  end
+  return take(pool, now, lease_end, reserve)
+end
+
+local function claim(keys, args)
+  local now, window = tonumber(args[1]), tonumber(args[2])
+  local visit, visitor, known, click_ids = args[3], args[4], args[5], args[6]
+  local lease_end = now + window + AFTER_WINDOW
+  local record = nil
+
+  local alias = redis.call('GET', keys[4]) or (keys[5] and redis.call('GET', keys[5]))
+  if known == 'cookie' then
+    record = redis.call('GET', keys[3])
+    if alias and string.sub(alias, 27, 52) == visitor and not (record and last_visit(record) >= last_visit(alias)) then
+      record = alias
+    end
+  elseif alias and (now - last_visit(alias) <= SAME_PERSON or not click_ids_differ(click_ids, string.sub(alias, 67, 98))) then
+    record = alias
+    visitor = string.sub(alias, 27, 52)
+    known = 'fingerprint'
+  end
+
+  local click, member, lease
+  if record then
+    click = string.sub(record, 1, 26)
+    click_ids = string.sub(record, 67, 98)
+    member, lease = hold(keys[2], string.sub(record, 99), string.sub(record, 53, 53), now, lease_end, args[7])
+  else
+    click = visit
+    member, lease = take(keys[2], now, lease_end, args[7])
+  end
+
+  local latest = string.format('%013.0f', record and math.max(now, last_visit(record)) or now)
+  local remembered = click .. visitor .. lease .. latest .. click_ids .. member
+  if known ~= 'fingerprint' then
+    redis.call('SET', keys[3], remembered, 'PX', args[2])
+  end
+  redis.call('SET', keys[4], remembered, 'PX', args[2])
+  redis.call('XADD', keys[1], '*', 'r', args[8], 'k', record and 'duplicate' or 'click', 'c', click, 'v', visitor,
+    'y', known, 'm', member, 'l', LEASES[lease])
+  return (record and 'd' or 'c') .. lease .. visitor .. member
+end
+
+redis.register_function('__FUNCTION__', claim)

@@ -1,0 +1,135 @@
+"""The claim: what is sent to Valkey for one visit, and what comes back."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from importlib.resources import files
+from typing import NamedTuple, cast
+from zlib import crc32
+
+import hiredis
+
+from tracker.clicklog import KIND_BOT, KIND_PREFETCH, EdgeLink, log_key, pool_key
+
+LEASES = {"e": "exclusive", "s": "shared", "r": "reserve", "n": "none"}
+pack = cast(Callable[[tuple[str | bytes, ...]], bytes], hiredis.pack_command)
+"""A command as Valkey reads it."""
+
+_ABSENT = "--------"
+
+
+class Claim(NamedTuple):
+    """A claim's outcome."""
+
+    duplicate: bool
+    lease: str  # 'exclusive' | 'shared' | 'reserve' | 'none'
+    visitor: str  # the visitor's id: the fingerprint may have found an earlier one than was proposed
+    member: str  # '<inventory_link_id>|<url>' or ''
+
+
+class Library:
+    """The server-side function. Its name carries a digest of its text: edges of two versions can share one Valkey."""
+
+    def __init__(self) -> None:
+        text = files("tracker.edge").joinpath("claim.lua").read_text()
+        digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+        self.function = f"clickbind_claim_{digest}"
+        source = f"#!lua name=clickbind_{digest}\n" + text.replace("__FUNCTION__", self.function)
+        self.load_command: bytes = pack(("FUNCTION", "LOAD", "REPLACE", source))
+        """Loads the library, packed. Harmless when it is there."""
+
+
+class LinkKeys:
+    """The keys of one smart link, made once."""
+
+    def __init__(self, link: EdgeLink) -> None:
+        self.log = log_key(link.shard)
+        self.pool = pool_key(link.shard, link.account_id, link.offer)
+        self.by_visitor = f"{{s{link.shard}}}:v:{link.smart_link_id}:"
+        self.by_fingerprint = f"{{s{link.shard}}}:f:{link.smart_link_id}:"
+        self.window = str(link.window_ms)
+        self.reserve = link.reserve
+
+
+def ecid_suffix(ecid: str) -> str:
+    """What of an external click id stands in a record's key: ':' and a digest, 16 hex digits; ':' alone when absent."""
+    return ":" + hashlib.blake2b(ecid.encode(), digest_size=8).hexdigest() if ecid else ":"
+
+
+def click_id_digests(fbclid: str, ttclid: str, sccid: str, gclid: str) -> str:
+    """Four times eight characters, to tell unequal click ids apart; '--------' for an absent one."""
+    if not (fbclid or ttclid or sccid or gclid):
+        return _ABSENT * 4
+    return "".join([f"{crc32(value.encode()):08x}" if value else _ABSENT for value in (fbclid, ttclid, sccid, gclid)])
+
+
+def claim_command(
+    function: str,
+    keys: LinkKeys,
+    *,
+    now_ms: int,
+    visit_id: str,
+    visitor: str,
+    by_cookie: bool,
+    fingerprints: tuple[str, str],
+    ecid: str,
+    click_ids: str,
+    request: bytes,
+) -> bytes:
+    """The packed FCALL of one visit. `request` is the msgpack of its `Visit`; keys and arguments as claim.lua lists them."""
+    suffix = ecid_suffix(ecid)
+    today, yesterday = fingerprints
+    known = "cookie" if by_cookie else "new"
+    by_visitor = f"{keys.by_visitor}{visitor}{suffix}"
+    by_fingerprint = f"{keys.by_fingerprint}{today}{suffix}"
+    if yesterday:
+        return pack((
+            "FCALL", function, "5", keys.log, keys.pool, by_visitor, by_fingerprint,
+            f"{keys.by_fingerprint}{yesterday}{suffix}",
+            str(now_ms), keys.window, visit_id, visitor, known, click_ids, keys.reserve, request,
+        ))  # fmt: skip
+    return pack((
+        "FCALL", function, "4", keys.log, keys.pool, by_visitor, by_fingerprint,
+        str(now_ms), keys.window, visit_id, visitor, known, click_ids, keys.reserve, request,
+    ))  # fmt: skip
+
+
+def parse_claim(reply: bytes) -> Claim:
+    """The outcome in a reply of the function."""
+    text = reply.decode()
+    return Claim(text[0] == "d", LEASES[text[1]], text[2:28], text[28:])
+
+
+class Entry(NamedTuple):
+    """A click-log entry the edge writes itself, without a claim: bots, refused prefetches, and what is spilled."""
+
+    shard: int
+    request: bytes  # msgpack of `Visit`
+    kind: str
+    click_id: str
+    visitor: str
+    known: str
+    member: str
+    lease: str
+
+
+def bare_entry(link: EdgeLink, request: bytes, kind: str, visit_id: str, visitor: str) -> Entry:
+    """An entry that takes no lease. `kind`: KIND_BOT or KIND_PREFETCH."""
+    if kind not in (KIND_BOT, KIND_PREFETCH):
+        raise ValueError(f"{kind} needs a claim")
+    return Entry(link.shard, request, kind, visit_id, visitor, "cookie" if visitor else "new", "", "none")
+
+
+def log_fields(entry: Entry, spilled: bool) -> list[str | bytes]:
+    """An entry as the fields of XADD; `spilled` marks what is replayed."""
+    fields: list[str | bytes] = [
+        "r", entry.request, "k", entry.kind, "c", entry.click_id, "v", entry.visitor,
+        "y", entry.known, "m", entry.member, "l", entry.lease,
+    ]  # fmt: skip
+    return [*fields, "s", "1"] if spilled else fields
+
+
+def log_command(entry: Entry) -> bytes:
+    """The packed XADD of an entry that went through no claim."""
+    return pack(("XADD", log_key(entry.shard), "*", *log_fields(entry, spilled=False)))

@@ -1,0 +1,192 @@
+"""The edge as a role: `run(settings)` serves until SIGTERM or SIGINT. Why uvicorn: docs/decisions/0001-edge-server.md."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+import socket
+import time
+from types import FrameType
+from typing import Any
+
+import structlog
+import uvicorn
+import uvloop
+
+from tracker.edge.app import Edge
+from tracker.edge.claim import Library
+from tracker.edge.client import ClientAddresses
+from tracker.edge.links import LinkMap
+from tracker.edge.location import location
+from tracker.edge.metrics import Metrics
+from tracker.edge.pipeline import Pipeline
+from tracker.edge.protocol import EdgeProtocol
+from tracker.edge.replay import Replayer
+from tracker.edge.spill import Spill
+from tracker.edge.visitor import Fingerprints, VisitorCookie
+from tracker.secrets import Secrets, installation_key
+from tracker.settings import ConfigurationError, Settings
+from tracker.stores import valkey
+from tracker.stores.errors import StoreError
+from tracker.stores.urls import redis_url
+
+log = structlog.get_logger()
+
+START_WAIT_SECONDS = 0.5  # for Valkey; after it the edge serves from its snapshot
+DRAIN_SECONDS = 1.0  # after SIGTERM: not ready, still answering, asking keep-alive clients to leave
+GRACEFUL_SECONDS = 5
+KEEP_ALIVE_SECONDS = 75
+BACKLOG = 4096
+
+
+class Service:
+    """All parts of one edge process, started and stopped together."""
+
+    def __init__(self, settings: Settings) -> None:
+        url = redis_url(settings)
+        last_resort = location(settings.platform_url)
+        if last_resort is None:
+            raise ConfigurationError(f"CLICKBIND_PLATFORM_URL is {settings.platform_url!r}: not a web address")
+        library = Library()
+        self.metrics = Metrics()
+        self.client = valkey.connect(url)
+        self.links = LinkMap(settings.spill_path, last_resort)
+        self.spill = Spill(settings.spill_path)
+        self.pipeline = Pipeline(
+            url,
+            settings.claim_timeout_ms,
+            library.load_command,
+            observe=self.metrics.observe_claims,
+            on_up=self._on_up,
+        )
+        self.replayer = Replayer(settings.spill_path, self.spill, self.client, lambda: self.pipeline.up)
+        self.app = Edge(
+            pipeline=self.pipeline,
+            library=library,
+            links=self.links,
+            spill=self.spill,
+            metrics=self.metrics,
+            clients=ClientAddresses(settings.trusted_proxies),
+            fingerprints=Fingerprints(Secrets(installation_key(settings)).derive("visitor fingerprint")),
+            cookie=VisitorCookie(settings.visitor_cookie),
+            base_url=settings.base_url,
+        )
+        gauge = self.metrics.gauge
+        gauge("clickbind_edge_spill_bytes", "Spilled clicks not replayed yet, bytes.", self.replayer.waiting_bytes)
+        gauge("clickbind_edge_breaker_open", "1 while clicks go to the spill.", lambda: float(not self.pipeline.up))
+        gauge("clickbind_edge_links", "Smart links in memory.", lambda: float(len(self.links)))
+        gauge("clickbind_edge_ready", "1 while the edge should get traffic.", lambda: float(not self.app.trouble()))
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def _on_up(self) -> None:
+        self.replayer.wake()
+
+    async def start(self) -> None:
+        """Connect and load the links; without Valkey, take the last snapshot."""
+        try:
+            self.spill.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise StoreError(
+                f"Cannot use the spill folder {self.spill.folder}: {error.strerror}. Set CLICKBIND_SPILL_DIR."
+            ) from error
+        if await self.pipeline.start(START_WAIT_SECONDS):
+            try:
+                await self.links.refresh(self.client)
+            except (valkey.RedisError, OSError) as error:
+                log.warning("edge.links_unread", error=str(error)[:200])
+        if not self.links.loaded:
+            found = self.links.load_snapshot()
+            log.warning("edge.started_without_valkey", links_from_snapshot=len(self.links) if found else None)
+        self._tasks = [
+            asyncio.create_task(self.links.follow(self.client)),
+            asyncio.create_task(self.replayer.run()),
+        ]
+
+    async def stop(self) -> None:
+        """Flush what is under way and close."""
+        await self.app.settle()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.pipeline.stop()
+        await self.spill.stop()
+        await self.client.aclose()
+
+
+class EdgeServer(uvicorn.Server):
+    """uvicorn that drains before it closes, and ends with exit code 0 after SIGTERM."""
+
+    def __init__(self, config: uvicorn.Config, app: Edge, drain_seconds: float) -> None:
+        super().__init__(config)
+        self._edge = app
+        self._drain_seconds = drain_seconds
+        self._leave_at: float | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self._leave_at is None and sig == signal.SIGTERM:
+            self._edge.draining = True
+            self._leave_at = time.monotonic() + self._drain_seconds
+        else:
+            self._edge.draining = True
+            self.should_exit = True
+
+    async def on_tick(self, counter: int) -> bool:
+        if self._leave_at is not None and time.monotonic() >= self._leave_at:
+            self.should_exit = True
+        return await super().on_tick(counter)
+
+
+def server_config(app: Any) -> uvicorn.Config:
+    """How uvicorn runs the edge, and the yardsticks it is measured against."""
+    return uvicorn.Config(
+        app,
+        http=EdgeProtocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        log_level="critical",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=GRACEFUL_SECONDS,
+    )
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket other edge processes may share. Raises StoreError naming the address when it cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if hasattr(socket, "SO_REUSEPORT"):
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise StoreError(
+            f"Cannot listen on {host}:{port}: {error.strerror}. Set CLICKBIND_EDGE_HOST or CLICKBIND_EDGE_PORT."
+        ) from error
+    listener.setblocking(False)
+    return listener
+
+
+async def serve(settings: Settings) -> None:
+    """Serve in the running loop until told to stop. Raises StoreError or ConfigurationError when it cannot start."""
+    service = Service(settings)
+    await service.start()
+    try:
+        listener = listen(settings.edge_host, settings.edge_port)
+        log.info("edge.serving", host=settings.edge_host, port=listener.getsockname()[1], links=len(service.links))
+        gc.freeze()  # what start-up made lives for ever: keep it out of every later collection
+        await EdgeServer(server_config(service.app), service.app, DRAIN_SECONDS).serve(sockets=[listener])
+    finally:
+        await service.stop()
+
+
+def run(settings: Settings) -> None:
+    """Run the edge until SIGTERM or SIGINT. Raises StoreError or ConfigurationError, with the fix, when it cannot start."""
+    uvloop.run(serve(settings))
