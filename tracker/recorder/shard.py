@@ -1,0 +1,217 @@
+"""Recording one shard: read, decode, store, wake, trim, for as long as the shard is ours.
+
+It begins with whatever is left in the log. Entries are dropped only when their rows are committed and their fans woken, so
+what is left is at most what an earlier run could not finish, or what another primary kept; ids make re-reading harmless.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TypeVar
+
+import asyncpg
+import msgspec
+import structlog
+
+from tracker.clicklog import KIND_BOT, KIND_CLICK, WAKE_CHANNEL
+from tracker.recorder import rows
+from tracker.recorder.entry import Entry, Reject, decode
+from tracker.recorder.geo import Geo
+from tracker.recorder.metrics import Metrics
+from tracker.recorder.plan import Writes
+from tracker.recorder.stream import BEGINNING, Chunk, ClickLog, later
+from tracker.recorder.writer import Batch, Position, PositionMovedError, load_position, wake_fans, write
+from tracker.stores.postgres import Pool
+from tracker.stores.valkey import Client, RedisError
+
+log = structlog.get_logger()
+
+BLOCK_MS = 1000  # an append ends the wait at once
+LINGER_SECONDS = 0.02  # under steady light load: 50 transactions a second at most, instead of one per click
+LINGER_BELOW = 200
+SLICE = 250  # entries decoded between two turns of the event loop
+LAG_WARNING = 50_000
+STORES_AWAY = (OSError, RedisError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
+POISON = (asyncpg.DataError, asyncpg.ProgramLimitExceededError, asyncpg.NotNullViolationError, ValueError)
+
+T = TypeVar("T")
+
+
+class ShardRecorder:
+    """Records one shard. `run` returns when `stop` is set and what was begun is finished; cancel it when the lock is lost."""
+
+    def __init__(
+        self, shard: int, pool: Pool, client: Client, *, geo: Geo, batch: int, metrics: Metrics, stop: asyncio.Event
+    ) -> None:
+        self.shard = shard
+        self._pool = pool
+        self._client = client
+        self._log = ClickLog(client, shard)
+        self._geo = geo
+        self._batch = batch
+        self._metrics = metrics
+        self._stop = stop
+        self._lagging = False
+
+    async def run(self) -> None:
+        """Record until stopped, through any absence of the stores."""
+        while not self._stop.is_set():
+            try:
+                await self._record()
+            except PositionMovedError as error:
+                log.warning("recorder.position_moved", shard=self.shard, error=str(error))
+                await self._pause(1.0)
+            except STORES_AWAY as error:
+                self._metrics.failed()
+                log.warning("recorder.store_away", shard=self.shard, error=_words(error))
+                await self._pause(random.uniform(0.2, 1.0))
+
+    async def _record(self) -> None:
+        position = await load_position(self._pool, self.shard)
+        primary = await self._log.replication_id()
+        if position.replication_id not in ("", primary):
+            log.info("recorder.other_primary", shard=self.shard, was=position.replication_id, now=primary)
+        cursor = BEGINNING
+        ahead: asyncio.Task[tuple[Chunk, Batch]] | None = None
+        try:
+            while not self._stop.is_set():
+                if ahead is None:
+                    ahead = asyncio.create_task(self._next(cursor, BLOCK_MS))
+                if not await self._unless_stopped(ahead):
+                    return
+                chunk, batch = ahead.result()
+                ahead = None
+                if chunk.replication_id != primary:
+                    log.warning("recorder.failover", shard=self.shard, was=primary, now=chunk.replication_id)
+                    primary, cursor = chunk.replication_id, BEGINNING
+                    continue
+                self._note_lag(chunk)
+                if not chunk.entries:
+                    continue
+                cursor = batch.through.entry_id
+                if len(chunk.entries) == self._batch:  # there is more: read it while this is stored
+                    ahead = asyncio.create_task(self._next(cursor, None))
+                position = await self._store(position, batch)
+                await self._log.trim(primary, cursor)
+                if ahead is None and len(chunk.entries) < LINGER_BELOW:
+                    await self._pause(LINGER_SECONDS)
+        finally:
+            if ahead is not None:
+                ahead.cancel()
+                await asyncio.gather(ahead, return_exceptions=True)
+
+    async def _next(self, cursor: str, block_ms: int | None) -> tuple[Chunk, Batch]:
+        chunk = await self._log.read(cursor, self._batch, block_ms)
+        entries: list[Entry] = []
+        tails: dict[str, str] = {}
+        rejects: list[Reject] = []
+        for number, (entry_id, fields) in enumerate(chunk.entries, 1):
+            entry = decode(entry_id, fields)
+            if isinstance(entry, Reject):
+                rejects.append(entry)
+            else:
+                entries.append(entry)
+                if entry.kind in (KIND_CLICK, KIND_BOT):
+                    tails[entry.entry_id] = rows.click_tail(entry, self._geo)
+            if number % SLICE == 0:
+                await asyncio.sleep(0)  # let the batch before this one go on to PostgreSQL
+        through = chunk.entries[-1][0].decode() if chunk.entries else cursor
+        return chunk, Batch(Position(chunk.replication_id, through), entries, tails, rejects)
+
+    async def _store(self, position: Position, batch: Batch) -> Position:
+        """Store a batch, for ever if need be; an entry PostgreSQL refuses is found by halving and set aside."""
+        parts = [batch]
+        while parts:
+            part = parts.pop()
+            through = part.through
+            if through.replication_id == position.replication_id:  # a re-read does not move it back
+                through = through._replace(entry_id=later(through.entry_id, position.entry_id))
+            attempt = partial(write, self._pool, self.shard, position, part._replace(through=through))
+            try:
+                written, writes = await self._insist(attempt)
+            except POISON as error:
+                parts.extend(_split(part, error))
+                continue
+            position = through
+            self._metrics.committed(self.shard, *written)
+            if part.rejects:
+                first = part.rejects[0]
+                log.error(
+                    "recorder.rejected",
+                    shard=self.shard,
+                    entries=len(part.rejects),
+                    entry_id=first.entry_id,
+                    reason=first.reason,
+                )
+            await self._wake(writes)
+        return position
+
+    async def _wake(self, writes: Writes) -> None:
+        if await self._insist(partial(wake_fans, self._pool, writes)):
+            try:
+                await self._client.publish(WAKE_CHANNEL, "fans")
+            except (RedisError, OSError) as error:  # the queue is in PostgreSQL; the worker looks there anyway
+                log.debug("recorder.publish_failed", shard=self.shard, error=_words(error))
+
+    async def _insist(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Repeat until PostgreSQL takes it. Raises POISON errors, PositionMovedError, and, once stopped, the last failure."""
+        delay = 0.05
+        while True:
+            try:
+                return await attempt()
+            except POISON:
+                raise
+            except STORES_AWAY as error:
+                self._metrics.failed()
+                log.warning(
+                    "recorder.not_stored", shard=self.shard, error=_words(error), retry_in_seconds=round(delay, 2)
+                )
+                await self._pause(random.uniform(delay / 2, delay))
+                if self._stop.is_set():
+                    raise
+                delay = min(delay * 2, 5.0)
+
+    async def _unless_stopped(self, task: asyncio.Task[tuple[Chunk, Batch]]) -> bool:
+        """Wait for the task; False when stopped first."""
+        if not task.done():
+            stopped = asyncio.create_task(self._stop.wait())
+            await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            stopped.cancel()
+        return task.done()
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._stop.wait(), seconds)
+        except TimeoutError:
+            return
+
+    def _note_lag(self, chunk: Chunk) -> None:
+        oldest = int(chunk.entries[0][0].partition(b"-")[0]) if chunk.entries else None
+        self._metrics.lag(self.shard, chunk.length if chunk.entries else 0, oldest)
+        lagging = chunk.length > LAG_WARNING
+        if lagging != self._lagging:
+            self._lagging = lagging
+            event = "recorder.lagging" if lagging else "recorder.caught_up"
+            log.warning(event, shard=self.shard, entries=chunk.length)
+
+
+def _split(part: Batch, error: Exception) -> list[Batch]:
+    """The halves of a refused batch, the earlier one last; a refused entry alone becomes a reject."""
+    if not part.entries:
+        raise error
+    if len(part.entries) == 1:
+        entry = part.entries[0]
+        reject = Reject(entry.entry_id, f"refused by PostgreSQL: {_words(error)}"[:500], msgspec.msgpack.encode(entry))
+        return [part._replace(entries=[], rejects=[*part.rejects, reject])]
+    middle = len(part.entries) // 2
+    through = Position(part.through.replication_id, part.entries[middle - 1].entry_id)
+    earlier = part._replace(through=through, entries=part.entries[:middle], rejects=[])
+    return [part._replace(entries=part.entries[middle:]), earlier]
+
+
+def _words(error: BaseException) -> str:
+    # A statement's values (a visitor's data) can stand in DETAIL; the message alone is enough.
+    return f"{type(error).__name__}: {str(error).splitlines()[0][:200] if str(error) else ''}"
