@@ -59,6 +59,11 @@ _LOCATIONS_LIMIT = 50_000
 _encode = msgspec.msgpack.Encoder().encode
 
 
+def unix_ms() -> int:
+    """Now, Unix milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
 class Edge:
     """The redirect edge of one process. Its parts are started and stopped by `server.run`."""
 
@@ -74,7 +79,7 @@ class Edge:
         fingerprints: Fingerprints,
         cookie: VisitorCookie,
         base_url: str,
-        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        now_ms: Callable[[], int],
     ) -> None:
         self.pipeline = pipeline
         self.links = links

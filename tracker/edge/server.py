@@ -7,6 +7,7 @@ import gc
 import signal
 import socket
 import time
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -14,7 +15,7 @@ import structlog
 import uvicorn
 import uvloop
 
-from tracker.edge.app import Edge
+from tracker.edge.app import Edge, unix_ms
 from tracker.edge.claim import Library
 from tracker.edge.client import ClientAddresses
 from tracker.edge.links import LinkMap
@@ -43,7 +44,7 @@ BACKLOG = 4096
 class Service:
     """All parts of one edge process, started and stopped together."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, now_ms: Callable[[], int] = unix_ms) -> None:
         url = redis_url(settings)
         last_resort = location(settings.platform_url)
         if last_resort is None:
@@ -71,6 +72,7 @@ class Service:
             fingerprints=Fingerprints(Secrets(installation_key(settings)).derive("visitor fingerprint")),
             cookie=VisitorCookie(settings.visitor_cookie),
             base_url=settings.base_url,
+            now_ms=now_ms,
         )
         gauge = self.metrics.gauge
         gauge("clickbind_edge_spill_bytes", "Spilled clicks not replayed yet, bytes.", self.replayer.waiting_bytes)
