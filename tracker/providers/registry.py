@@ -11,6 +11,7 @@ from tracker.providers.onlyfansapi.webhooks import OnlyFansApiWebhooks
 from tracker.settings import Settings
 
 WEBHOOKS: dict[str, WebhookReader] = {"onlyfansapi": OnlyFansApiWebhooks()}
+PROVIDERS = frozenset(WEBHOOKS)
 
 
 class Providers:

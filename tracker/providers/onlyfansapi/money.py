@@ -115,7 +115,7 @@ async def chargebacks(client: Client, since: datetime) -> AsyncIterator[list[Tra
     start = since.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat(" ")
     offset = 0
     for _ in range(MOST_PAGES):
-        params = {"limit": WIDEST_PAGE, "offset": offset, "start_date": start}
+        params: dict[str, str | int] = {"limit": WIDEST_PAGE, "offset": offset, "start_date": start}
         answer = await client.get(f"/api/{client.account}/chargebacks", params)
         yield [found for found in (read_chargeback(row) for row in rows_of(answer)) if found is not None]
         following = next_offset(answer, offset, WIDEST_PAGE)
