@@ -10,10 +10,11 @@ from typing import Any
 import structlog
 
 from postbacks.dispatcher import DispatcherConfig, run_dispatcher
+from postbacks.retry import RetryPolicy
 from tracker.accounts.jobs import run_jobs
 from tracker.attribution.worker import run_attribution
 from tracker.clicklog import WAKE_CHANNEL
-from tracker.inbox.process import run_inbox
+from tracker.inbox.process import Processed, run_inbox
 from tracker.secrets import Secrets, installation_key
 from tracker.settings import Settings
 from tracker.stores import postgres, valkey
@@ -47,10 +48,17 @@ async def run(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
+
+    def inbox_done(processed: Processed) -> None:
+        if processed.new_events:
+            wakes.fans.set()
+        if processed.woke_jobs:
+            wakes.jobs.set()
+
     stages: list[Coroutine[Any, Any, None]] = [
         listen(redis, wakes, stop),
-        run_inbox(pool, idle_poll=settings.idle_poll, wake=wakes.webhooks, stop=stop, on_events=wakes.set),
-        run_jobs(pool, redis, settings, wake=wakes.jobs, stop=stop, secrets=secrets, on_events=wakes.set),
+        run_inbox(pool, settings, wake=wakes.webhooks, stop=stop, done=inbox_done),
+        run_jobs(pool, redis, settings, wake=wakes.jobs, stop=stop, secrets=secrets),
         run_attribution(
             pool,
             price_wait=settings.price_wait,
@@ -63,7 +71,7 @@ async def run(settings: Settings) -> None:
             pool,
             config=DispatcherConfig(
                 timeout=settings.delivery_timeout,
-                schedule=settings.delivery_schedule,
+                retry=RetryPolicy(schedule=settings.delivery_schedule),
                 egress_allow=settings.egress_allow,
                 idle_poll=settings.idle_poll,
             ),

@@ -130,10 +130,10 @@ def _credit_books(people: Sequence[Person], played: Played, records: Records) ->
         if reasons.get(fan, "not known") != reason
     ]
     return [
-        Invariant("every fan in the window is bound to the right click", len(expected), len(bound), tuple(wrong)),
+        Invariant("fans in the window are bound to their click", len(expected), len(bound), tuple(wrong)),
         Invariant("fans follow their browser to a later click", len(expected_moves), len(moved & expected_moves),
                   tuple(f"fan {fan} moved to {tag}" for fan, tag in sorted(moved - expected_moves))),
-        Invariant("fans outside are not credited, with the reason", len(expected_reasons),
+        Invariant("other fans are not credited, with the reason", len(expected_reasons),
                   len(expected_reasons) - len(reasons_wrong), tuple(reasons_wrong)),
     ]  # fmt: skip
 

@@ -95,6 +95,13 @@ class Person:
         return "window_expired" if self.late else None
 
 
+def click_name(fbclid: str | None) -> str:
+    """A short name for a person's click: '#00007', or '#00007 again' for the later one of a mover."""
+    if not fbclid:
+        return ""
+    return f"#{fbclid[4:9]}" + (" again" if fbclid.endswith("m") else "")
+
+
 def plan(people: int, seed: int, seconds: float = 25.0) -> list[Person]:
     """`people` persons arriving over `seconds`, in order of arrival. The same seed gives the same plan."""
     rng = random.Random(seed)
@@ -130,7 +137,7 @@ def _person(number: int, kind: str, rng: random.Random, seconds: float) -> Perso
         user_agent=rng.choice(BOTS if kind == "bot" else PHONES),
         language=rng.choice(LANGUAGES),
         start=rng.uniform(0, seconds),
-        fbclid=f"IwAR{rng.getrandbits(64):016x}",
+        fbclid=f"IwAR{number:05d}{rng.getrandbits(48):012x}",
     )
     if kind == "double":
         person.repeats = rng.randint(1, 3)

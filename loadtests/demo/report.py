@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from loadtests.demo.books import Invariant, Records
-from loadtests.demo.cast import Person
+from loadtests.demo.cast import Person, click_name
 from loadtests.demo.stage import Stage
 from loadtests.demo.visitors import Played
 
@@ -37,9 +37,9 @@ def collect(
     links = []
     for smart_link_id, key in names.items():
         mine = [row for row in clicks if row["smart_link_id"] == smart_link_id]
-        credits = [row for row in records.conversions if row["smart_link_id"] == smart_link_id]
-        subscribers = sum(row["conversion_type"] == "new_subscriber" for row in credits)
-        money = [row for row in credits if row["conversion_type"] == "new_transaction"]
+        credited = [row for row in records.conversions if row["smart_link_id"] == smart_link_id]
+        subscribers = sum(row["conversion_type"] == "new_subscriber" for row in credited)
+        money = [row for row in credited if row["conversion_type"] == "new_transaction"]
         revenue = sum(row["amount_gross_cents"] for row in money) / 100
         links.append(
             {
@@ -100,10 +100,10 @@ def _fans(people: Sequence[Person], played: Played, records: Records) -> list[di
             {
                 "fan": fan,
                 "kind": person.kind,
-                "truth": person.credited or f"nobody ({person.unattributed_reason})",
-                "credited": credit["fbclid"] if credit else f"nobody ({reasons.get(fan)})",
+                "truth": click_name(person.credited) or f"nobody ({person.unattributed_reason})",
+                "credited": click_name(credit["fbclid"]) if credit else f"nobody ({reasons.get(fan)})",
                 "confidence": credit["confidence"] if credit else None,
-                "then": later["fbclid"] if later else None,
+                "then": click_name(later["fbclid"]) if later else None,
                 "revenue": revenue.get(fan, 0) / 100,
                 "right": (credit["fbclid"] if credit else None) == person.credited
                 and (later["fbclid"] if later else None) == (person.moved_fbclid if person.moves_to else None),
@@ -115,8 +115,8 @@ def _fans(people: Sequence[Person], played: Played, records: Records) -> list[di
 def show(console: Console, result: dict[str, Any]) -> None:
     """Print the report."""
     fans = Table(title="Attribution against the ground truth, fan by fan", title_justify="left")
-    for name in ("fan", "kind", "really came by click", "credited to click", "then moved to", "revenue", ""):
-        fans.add_column(name, justify="right" if name == "revenue" else "left", no_wrap=True)
+    for name in ("fan", "kind", "really came by", "credited to", "then moved to", "revenue $", ""):
+        fans.add_column(name, justify="right" if name == "revenue $" else "left", no_wrap=True)
     for row in result["fans"]:
         mark = "[green]right[/]" if row["right"] else "[red]WRONG[/]"
         fans.add_row(
@@ -124,8 +124,8 @@ def show(console: Console, result: dict[str, Any]) -> None:
         )
     console.print(fans)
     links = Table(title="Smart links", title_justify="left")
-    for name in ("link", "clicks", "visits", "bots", "subscribers", "CR %", "spenders", "gross $", "net $", "ARPS $"):
-        links.add_column(name, justify="left" if name == "link" else "right")
+    for name in ("link", "clicks", "visits", "bots", "subs", "CR %", "spent", "gross $", "net $", "ARPS $"):
+        links.add_column(name, justify="left" if name == "link" else "right", no_wrap=True)
     for row in result["links"]:
         links.add_row(
             row["link"], str(row["clicks"]), str(row["visits"]), str(row["bots"]), str(row["subscribers"]), f"{row['cr_percent']:.2f}",

@@ -47,6 +47,7 @@ def create_app(services: Services) -> Litestar:
         exception_handlers=HANDLERS,
         openapi_config=OpenAPIConfig(title="Clickbind", version=__version__),
         request_max_body_size=1 << 20,
+        logging_config=None,  # structlog is set up by the command
         debug=False,
         pdb_on_exception=False,
     )

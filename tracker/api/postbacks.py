@@ -144,13 +144,13 @@ async def list_deliveries(
     postback_id: str,
     caller: Caller,
     services: Services,
-    state: Literal["waiting", "delivered", "dead"] | None = None,
+    delivery_state: Annotated[Literal["waiting", "delivered", "dead"] | None, Parameter(query="state")] = None,
     limit: Limit = 50,
     offset: Offset = 0,
 ) -> dict[str, Any]:
     """A postback's deliveries, newest first, each with its attempts: what was sent, what came back, the verdict in words."""
     row = await _row(services, caller, postback_id.upper())
-    rows = await services.pool.fetch(SQL["deliveries"], caller.team_id, row["destination_id"], state, limit + 1, offset)
+    rows = await services.pool.fetch(SQL["deliveries"], caller.team_id, row["destination_id"], delivery_state, limit + 1, offset)
     return page(request, [_delivery(delivery) for delivery in rows], limit, offset)
 
 

@@ -166,7 +166,7 @@ async def _update(
 
 
 async def _publish(services: Services, account_id: str) -> None:
-    await publish_account(services.pool, services.redis, account_id)
+    await publish_account(services.pool, services.redis, account_id, services.settings.platform_url)
     await services.redis.publish(WAKE_CHANNEL, b"jobs")
 
 

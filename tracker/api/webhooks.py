@@ -23,10 +23,10 @@ async def receive_webhook(
     headers = {name.lower(): value for name, value in request.headers.items()}
     receipt = await receive(services.pool, account_id, provider, headers, body, services.secrets)
     if receipt.status >= 400:
-        return Response({"error": receipt.outcome.upper(), "message": receipt.reason}, status_code=receipt.status)
-    if receipt.outcome == "stored":
+        return Response({"error": receipt.code.upper(), "message": receipt.message}, status_code=receipt.status)
+    if not receipt.duplicate:
         try:
             await services.redis.publish(WAKE_CHANNEL, b"webhooks")
         except (RedisError, OSError):
             pass  # stored already; the worker finds it at its next look
-    return Response({"received": True, "duplicate": receipt.outcome == "repeated"}, status_code=200)
+    return Response({"received": True, "duplicate": receipt.duplicate}, status_code=200)

@@ -57,6 +57,10 @@ async def findings(settings: Settings) -> AsyncIterator[Finding]:
         yield finding
 
 
+def _text(value: bytes | str | None) -> str:
+    return value.decode() if isinstance(value, bytes) else value or ""
+
+
 async def _folder(settings: Settings) -> AsyncIterator[Finding]:
     path = settings.data_path
     if not path.exists():
@@ -110,7 +114,7 @@ async def _valkey(settings: Settings) -> AsyncIterator[Finding]:
     try:
         await valkey.wait_ready(client, 1.0)
         configured = {
-            str(key, "utf-8"): str(value, "utf-8")
+            _text(key): _text(value)
             for name in ("appendonly", "appendfsync", "maxmemory-policy")
             for key, value in (await client.config_get(name)).items()
         }

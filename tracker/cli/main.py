@@ -19,7 +19,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         settings = load()
-        logs.configure(options.command, settings.log_level, settings.log_format)
+        # The demo shows progress; it logs only what is wrong unless asked for more.
+        quiet = options.command == "demo" and settings.log_level == "info"
+        logs.configure(options.command, "error" if quiet else settings.log_level, settings.log_format)
         code: int = options.run(settings, options)
         return code
     except ConfigurationError as error:
