@@ -8,12 +8,11 @@ All times are Unix milliseconds.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tracker.attribution.facts import (
     EXACT,
     FIRST_SEEN,
-    FLOORED,
     Click,
     ClickVisit,
     FanEvent,
@@ -38,7 +37,7 @@ class Sub:
     surely_over: int  # the last instant at which it may have happened
     heard_at: int
     link: LinkSubscriber | None
-    free: bool
+    free: bool | None  # None: nobody said
     returning: bool
     keys: frozenset[str]
 
@@ -93,6 +92,19 @@ class Fired:
 
 
 @dataclass(frozen=True)
+class Payment:
+    """One transaction, whatever became of it."""
+
+    transaction_id: str
+    at: int
+    type: str
+    gross_cents: int
+    net_cents: int
+    seen: tuple[TransactionSeen, ...]
+    keys: frozenset[str]
+
+
+@dataclass(frozen=True)
 class Outcome:
     """All that follows from one fan's events and the account's clicks."""
 
@@ -102,10 +114,12 @@ class Outcome:
     first_subscribed_at: int | None
 
 
-def outcome(events: Iterable[FanEvent], clicks: Iterable[Click], *, price_wait: int = 5 * MINUTE) -> Outcome:
+def outcome(
+    events: Iterable[FanEvent], clicks: Iterable[Click], *, price_wait: int = 5 * MINUTE, free_page: bool = False
+) -> Outcome:
     """The contract's answer for one fan of one account, given all its events and all the account's clicks."""
     known = list(dict.fromkeys(events))
-    fan = _Fan(known, list(clicks), price_wait)
+    fan = _Fan(known, list(clicks), price_wait, free_page)
     bindings = fan.history()
     reason = None
     if fan.subs and not bindings:
@@ -125,33 +139,46 @@ def subscriptions(events: Sequence[FanEvent]) -> list[Sub]:
     for event in told:
         if event.precision != FIRST_SEEN:
             groups.setdefault(_minute(event.at), []).append(event)
-    timeless = sorted((e for e in told if e.precision == FIRST_SEEN), key=lambda e: (e.seen_at, e.event_key))
+    timeless = sorted((e for e in told if e.precision == FIRST_SEEN), key=lambda e: (e.at, e.event_key))
     for event in timeless:
-        near = [start for start in groups if abs(start - event.seen_at) <= 10 * MINUTE]
-        start = min(near, key=lambda s: (abs(s - event.seen_at), s)) if near else _minute(event.seen_at)
-        groups.setdefault(start, []).append(event)
+        near = [start for start in groups if abs(start - event.at) <= 10 * MINUTE]
+        # Not in the contract: one without a link is preferred, then one that began before the fan was seen, then the
+        # nearest.
+        near.sort(key=lambda start: (_has_link(groups[start]), start > event.at, abs(start - event.at), start))
+        groups.setdefault(near[0] if near else _minute(event.at), []).append(event)
     return [_merged(start, groups[start]) for start in sorted(groups)]
+
+
+def _has_link(sources: Iterable[FanEvent]) -> bool:
+    return any(isinstance(source, LinkSubscriber) for source in sources)
 
 
 def _merged(start: int, sources: Sequence[Subscribed | LinkSubscriber]) -> Sub:
     exact = [source.at for source in sources if source.precision == EXACT]
     links = [source for source in sources if isinstance(source, LinkSubscriber)]
-    prices = [source.price_cents for source in sources if isinstance(source, Subscribed)]
+    told = [source.price_cents for source in sources if isinstance(source, Subscribed)]
+    prices = [price for price in told if price is not None]
     link = min(links, key=_link_rank) if links else None
+    free: bool | None = None
+    if prices:
+        free = max(prices) == 0
+    if link is not None and link.free:
+        free = True
     return Sub(
         minute=start,
         at=min(exact) if exact else start,
-        surely_over=min(exact) if exact else start + 60 * SECOND,
+        # A feed with seconds names the second; a notification the minute, and the contract counts its end in.
+        surely_over=min(exact) + SECOND - 1 if exact else start + 60 * SECOND,
         heard_at=min(source.seen_at for source in sources),
         link=link,
-        free=(link is not None and link.free) or 0 in prices,
+        free=free,
         returning=any(isinstance(source, Subscribed) and source.returning for source in sources),
         keys=frozenset(source.event_key for source in sources),
     )
 
 
-def _link_rank(link: LinkSubscriber) -> tuple[bool, bool, int, int]:
-    return (not link.ours, link.precision == FIRST_SEEN, link.seen_at, link.inventory_link_id)
+def _link_rank(link: LinkSubscriber) -> tuple[bool, bool, int, str]:
+    return (not link.ours, link.precision == FIRST_SEEN, link.at, link.event_key)
 
 
 def verdict(sub: Sub, clicks: Sequence[Click]) -> Verdict:
@@ -181,10 +208,11 @@ def verdict(sub: Sub, clicks: Sequence[Click]) -> Verdict:
 
 
 class _Fan:
-    def __init__(self, events: Sequence[FanEvent], clicks: Sequence[Click], price_wait: int) -> None:
+    def __init__(self, events: Sequence[FanEvent], clicks: Sequence[Click], price_wait: int, free_page: bool) -> None:
         self.events = events
         self.clicks = clicks
         self.price_wait = price_wait
+        self.free_page = free_page
         self.subs = subscriptions(events)
         self.verdicts = [verdict(sub, clicks) for sub in self.subs]
 
@@ -236,7 +264,7 @@ class _Fan:
             hold: int | None = None
             if paid is not None:
                 gross, net = paid.gross_cents, paid.net_cents
-            elif sub.free:
+            elif sub.free or (sub.free is None and self.free_page):
                 gross, net = 0, 0
             else:
                 hold = sub.heard_at + self.price_wait
@@ -245,85 +273,98 @@ class _Fan:
                 identity=str(sub.minute),
                 at=sub.at,
                 click_id=credited.click.click_id,
-                keys=sub.keys,
+                keys=sub.keys | (paid.keys if paid else frozenset()),
                 gross=gross,
                 net=net,
                 previously_subscribed=index > 0 or sub.returning,
                 hold_until=hold,
             )
 
-    def _own_transaction(self, sub: Sub) -> TransactionSeen | None:
-        """Section 11, "Amounts": its transaction is the `new_subscription` of that fan within ten minutes of it."""
-        near = [
-            transaction
-            for transaction in self._transactions()
-            if transaction.type == "new_subscription" and abs(transaction.at - sub.at) <= 10 * MINUTE
-        ]
-        return min(near, key=lambda t: (abs(t.at - sub.at), t.at, t.transaction_id), default=None)
+    def _own_transaction(self, sub: Sub) -> Payment | None:
+        """Section 11, "Amounts": its transaction is the `new_subscription` of that fan within ten minutes of it.
 
-    def _transactions(self) -> list[TransactionSeen]:
-        """Each transaction once, as the furthest status in its life tells it."""
+        Where several would do, the closest pair belongs together, and a transaction pays for one subscription.
+        """
+        waiting = list(self.subs)
+        unused = [payment for payment in self._payments() if payment.type == "new_subscription"]
+        while True:
+            pairs = [
+                (abs(payment.at - other.at), other.minute, payment.at, payment.transaction_id)
+                for other in waiting
+                for payment in unused
+                if abs(payment.at - other.at) <= 10 * MINUTE
+            ]
+            if not pairs:
+                return None
+            _, minute, _, transaction_id = min(pairs)
+            found = next(payment for payment in unused if payment.transaction_id == transaction_id)
+            if minute == sub.minute:
+                return found
+            waiting = [other for other in waiting if other.minute != minute]
+            unused.remove(found)
+
+    def _payments(self) -> list[Payment]:
+        """Each transaction once, all that was seen of it together."""
         seen = [event for event in self.events if isinstance(event, TransactionSeen)]
-        found = []
-        for transaction_id in sorted({event.transaction_id for event in seen}):
-            observations = [event for event in seen if event.transaction_id == transaction_id]
-            found.append(max(observations, key=lambda event: STATUSES.index(event.status)))
-        return found
+        return [
+            _payment([event for event in seen if event.transaction_id == transaction_id])
+            for transaction_id in sorted({event.transaction_id for event in seen})
+        ]
 
     def _transaction_conversions(self) -> Iterable[Fired]:
-        transactions = self._transactions()
-        purchases = [t for t in transactions if t.type not in ("new_subscription", "recurring_subscription")]
-        first = min(((t.at, t.transaction_id) for t in purchases), default=None)
-        for transaction in transactions:
-            click = self._payer_click(transaction)
+        payments = self._payments()
+        purchases = [p for p in payments if p.type not in ("new_subscription", "recurring_subscription")]
+        first = min(((p.at, p.transaction_id) for p in purchases), default=None)
+        for payment in payments:
+            click = self._payer_click(payment)
             if click is None:
                 continue
             purchase = None
-            if first is not None and (transaction.at, transaction.transaction_id) == first:
+            if first is not None and (payment.at, payment.transaction_id) == first:
                 purchase = "first"
-            elif first is not None and (transaction.at, transaction.transaction_id) > first:
+            elif first is not None and (payment.at, payment.transaction_id) > first:
                 purchase = "repeat"
-            observations = [
-                event
-                for event in self.events
-                if isinstance(event, TransactionSeen) and event.transaction_id == transaction.transaction_id
-            ]
-            fired = Fired(
+            statuses = [event.status for event in payment.seen]
+            common = Fired(
                 type="new_transaction",
-                identity=transaction.transaction_id,
-                at=transaction.at,
+                identity=payment.transaction_id,
+                at=payment.at,
                 click_id=click.click_id,
-                keys=frozenset(event.event_key for event in observations),
-                gross=transaction.gross_cents,
-                net=transaction.net_cents,
-                transaction_id=transaction.transaction_id,
-                transaction_type=transaction.type,
-                transaction_status=transaction.status,
+                keys=payment.keys,
+                gross=payment.gross_cents,
+                net=payment.net_cents,
+                transaction_id=payment.transaction_id,
+                transaction_type=payment.type,
+                transaction_status=max(statuses, key=STATUSES.index),
                 purchase=purchase,
             )
-            yield fired
-            for event in observations:
-                if event.status in TAKEN_BACK:
-                    yield Fired(
+            if "loading" in statuses or "done" in statuses:
+                yield common
+            for event in payment.seen:
+                # The first status of its life is no change; what is taken back is its own row's amount.
+                if event.status in TAKEN_BACK or (event.status == "done" and "loading" in statuses):
+                    yield replace(
+                        common,
                         type="transaction_status",
                         identity=f"{event.transaction_id}:{event.status}",
-                        at=event.at,
-                        click_id=click.click_id,
-                        keys=frozenset({event.event_key}),
                         gross=event.gross_cents,
                         net=event.net_cents,
-                        transaction_id=event.transaction_id,
-                        transaction_type=event.type,
                         transaction_status=event.status,
+                        purchase=None,
                     )
 
-    def _payer_click(self, transaction: TransactionSeen) -> Click | None:
-        """A subscription's own transaction follows the subscription; every other one the owner at its time."""
+    def _payer_click(self, payment: Payment) -> Click | None:
+        """The owner at its time. A subscription is not paid before it exists: its own payment never goes to what was before."""
         for credited in self.verdicts:
             own = self._own_transaction(credited.sub)
-            if own is not None and own.transaction_id == transaction.transaction_id and credited.click is not None:
+            if (
+                credited.click is not None
+                and own is not None
+                and own.transaction_id == payment.transaction_id
+                and payment.at < credited.sub.at
+            ):
                 return credited.click
-        owner = self.owner(transaction.at)
+        owner = self.owner(payment.at)
         return owner.click if owner else None
 
     def _message_conversions(self) -> Iterable[Fired]:
@@ -341,8 +382,21 @@ class _Fan:
                 yield Fired(kind, "", message.at, owner.click.click_id, keys)
 
 
+def _payment(seen: Sequence[TransactionSeen]) -> Payment:
+    by_status = {event.status: event for event in seen}
+    told = next(by_status[status] for status in ("done", "loading", "pending_return", "undo") if status in by_status)
+    in_life = sorted(seen, key=lambda event: STATUSES.index(event.status))
+    clear = [event.type for event in in_life if event.type != "other"]
+    return Payment(
+        transaction_id=told.transaction_id,
+        at=min(event.at for event in seen),
+        type=clear[0] if clear else "other",
+        gross_cents=told.gross_cents,
+        net_cents=told.net_cents,
+        seen=tuple(seen),
+        keys=frozenset(event.event_key for event in seen),
+    )
+
+
 def _minute(at: int) -> int:
     return at - at % MINUTE
-
-
-assert FLOORED == 60  # the interval of a floored time, in seconds, as the contract gives it

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import asyncpg
+
 from postbacks.events import Event
 from postbacks.outbox import enqueue
-
 from tracker.attribution.evidence import SQL, Account, FanKey, from_ms
 from tracker.attribution.facts import Conversion, Folded
 from tracker.attribution.identity import conversion_id

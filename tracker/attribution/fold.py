@@ -55,12 +55,8 @@ def _credit(subscription: Subscription, leased: Sequence[Click]) -> Credit:
     if not qualifying:
         return Credit(subscription, None, "window_expired")
     at, winner = max(qualifying, key=lambda pair: (pair[0], pair[1].click_id))
-    if len(qualifying) == 1 and winner.lease == "exclusive":
-        sure = 1.0
-    else:
-        others = [subscription.at - other for other, click in latest if click.click_id != winner.click_id]
-        sure = confidence(subscription.at - at, others)
-    return Credit(subscription, winner, None, len(qualifying), sure)
+    others = [subscription.at - other for other, click in qualifying if click.click_id != winner.click_id]
+    return Credit(subscription, winner, None, len(qualifying), confidence(subscription.at - at, others))
 
 
 def fold(
@@ -93,39 +89,44 @@ def _bindings(credits: Sequence[Credit], visits: Mapping[str, Sequence[Click]]) 
     for index, credit in enumerate(bound):
         assert credit.click is not None
         subscription = credit.subscription
-        bindings.append(
-            Binding(
-                subscription.at,
-                credit.click,
-                "resubscribed" if bindings else "subscribed",
-                credit.confidence,
-                credit.competing_clicks,
-                subscription.event_keys,
+        # Subscribing again through the same click's lease moves nothing (spec 4a), but later visits are measured from it.
+        if not bindings or bindings[-1].click.click_id != credit.click.click_id:
+            bindings.append(
+                Binding(
+                    subscription.at,
+                    credit.click,
+                    "resubscribed" if bindings else "subscribed",
+                    credit.confidence,
+                    credit.competing_clicks,
+                    subscription.event_keys,
+                )
             )
-        )
         until = bound[index + 1].subscription.at if index + 1 < len(bound) else None
-        bindings.extend(_clicked_again(bindings[-1], subscription.end, until, visits.get(credit.click.visitor, ())))
+        bindings.extend(_clicked_again(credit, until, visits.get(credit.click.visitor, ())))
     return tuple(bindings)
 
 
-def _clicked_again(binding: Binding, after: int, until: int | None, clicks: Sequence[Click]) -> Iterable[Binding]:
+def _clicked_again(credit: Credit, until: int | None, clicks: Sequence[Click]) -> Iterable[Binding]:
     """Rule (b): the same browser's visits certainly after the subscription, up to the next one."""
-    current = binding.click
+    assert credit.click is not None
+    current = credit.click
+    moves: dict[int, Click] = {}
     later: list[tuple[ClickVisit, Click]] = [
         (visit, click)
         for click in clicks
         for visit in click.visits
-        if visit.by_cookie and visit.at > after and (until is None or visit.at < until)
+        if visit.by_cookie and visit.at > credit.subscription.end and (until is None or visit.at < until)
     ]
     for visit, click in sorted(later, key=lambda pair: (pair[0].at, pair[1].click_id)):
-        if click.click_id == current.click_id:
-            continue
         if (click.smart_link_id, click.ecid) == (current.smart_link_id, current.ecid):
-            continue  # the same ad again after its window: a new click, but the fan stays (spec 11)
-        yield Binding(
-            visit.at, click, "clicked_again", binding.confidence, binding.competing_clicks, binding.event_keys
-        )
-        current = click
+            continue  # the same ad again, be it after its window: the fan stays (spec 11)
+        moves[visit.at] = current = click  # of two visits in one millisecond the last one stands
+    current = credit.click
+    for at, click in moves.items():
+        if click.click_id != current.click_id:
+            keys = credit.subscription.event_keys
+            yield Binding(at, click, "clicked_again", credit.confidence, credit.competing_clicks, keys)
+            current = click
 
 
 def bound_at(bindings: Sequence[Binding], at: int) -> Binding | None:
@@ -166,14 +167,16 @@ def _conversions(
             previously_subscribed=index > 0 or subscription.returning,
             hold_until=subscription.seen_at + price_wait if gross is None else None,
         )
-    payment_of = {payment.transaction_id: start for start, payment in paid.items()}
-    clicks_by_start = {credit.subscription.start: credit.click for credit in credits if credit.click}
+    early = {}  # a subscription is not paid before it exists: its own payment never goes to what was before it
+    for credit in credits:
+        payment = paid.get(credit.subscription.start)
+        if credit.click is not None and payment is not None and payment.at < credit.subscription.at:
+            early[payment.transaction_id] = credit.click
     for transaction in money.rows:
         binding = bound_at(bindings, transaction.at)
-        click = binding.click if binding else clicks_by_start.get(payment_of.get(transaction.transaction_id, -1))
-        if click is None:
-            continue
-        yield from money.conversions(transaction, click)
+        click = early.get(transaction.transaction_id) or (binding.click if binding else None)
+        if click is not None:
+            yield from money.conversions(transaction, click)
     yield from _message_conversions(events, bindings)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tracker.attribution.facts import (
     SUBSCRIPTION_TYPES,
@@ -23,22 +23,20 @@ COUNTED = frozenset({"loading", "done"})
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """All observations of one transaction together. `gross_cents` is what was paid, whatever became of it."""
+    """All observations of one transaction together. `gross_cents` is what was paid, whatever became of it.
+
+    `statuses` holds what was seen of it in the order of its life, one observation per status.
+    """
 
     transaction_id: str
     at: int
     type: str
     status: str
-    statuses: tuple[str, ...]
+    statuses: dict[str, TransactionSeen]
     gross_cents: int
     net_cents: int
     description: str
     event_keys: tuple[str, ...]
-
-    @property
-    def counts(self) -> bool:
-        """Whether its amount is in the reports."""
-        return self.status in COUNTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,49 +47,55 @@ class Money:
     first_purchase: Transaction | None
 
     def subscription_payments(self, subscriptions: Sequence[Subscription]) -> dict[int, Transaction]:
-        """Per start of a subscription: the `new_subscription` within ten minutes of it (spec 11, "Amounts"); each used once."""
+        """Per start of a subscription: the `new_subscription` within ten minutes of it (spec 11, "Amounts").
+
+        Each pays for one subscription; where several would do, the closest pair belongs together.
+        """
+        pairs = sorted(
+            (
+                (abs(row.at - subscription.at), subscription.start, row.at, row.transaction_id, row)
+                for subscription in subscriptions
+                for row in self.rows
+                if row.type == "new_subscription" and abs(row.at - subscription.at) <= TEN_MINUTES
+            ),
+            key=lambda pair: pair[:4],
+        )
         payments: dict[int, Transaction] = {}
-        free = [row for row in self.rows if row.type == "new_subscription"]
-        for subscription in subscriptions:
-            near = [row for row in free if abs(row.at - subscription.at) <= TEN_MINUTES]
-            if near:
-                found = min(near, key=lambda row: (abs(row.at - subscription.at), row.transaction_id))
-                payments[subscription.start] = found
-                free.remove(found)
+        used: set[str] = set()
+        for _, start, _, transaction_id, row in pairs:
+            if start not in payments and transaction_id not in used:
+                payments[start] = row
+                used.add(transaction_id)
         return payments
 
     def conversions(self, transaction: Transaction, click: Click) -> Iterable[Conversion]:
-        """What one credited transaction tells: itself, once it counted, and each change of its status."""
-        facts = {
-            "gross_cents": transaction.gross_cents,
-            "net_cents": transaction.net_cents,
-            "transaction_id": transaction.transaction_id,
-            "transaction_type": transaction.type,
-            "transaction_description": transaction.description,
-        }
+        """What one credited transaction tells: itself, if it ever counted, and each change of its status."""
+        told = Conversion(
+            "new_transaction",
+            transaction.transaction_id,
+            transaction.at,
+            click,
+            transaction.event_keys,
+            transaction.gross_cents,
+            transaction.net_cents,
+            transaction_id=transaction.transaction_id,
+            transaction_type=transaction.type,
+            transaction_status=transaction.status,
+            transaction_description=transaction.description,
+        )
         if COUNTED.intersection(transaction.statuses):
-            yield Conversion(
-                "new_transaction",
-                transaction.transaction_id,
-                transaction.at,
-                click,
-                transaction.event_keys,
-                transaction_status=transaction.status,
-                purchase=self._purchase(transaction),
-                **facts,  # type: ignore[arg-type]
+            yield replace(told, purchase=self._purchase(transaction))
+        for status, seen in transaction.statuses.items():
+            if status in COUNTED and not (status == "done" and "loading" in transaction.statuses):
+                continue  # how it began, not a change
+            yield replace(
+                told,
+                type="transaction_status",
+                identity=f"{transaction.transaction_id}:{status}",
+                transaction_status=status,
+                gross_cents=seen.gross_cents,  # a chargeback row takes back its own amount (spec 11)
+                net_cents=seen.net_cents,
             )
-        for status in transaction.statuses:
-            changed = status not in COUNTED or (status == "done" and "loading" in transaction.statuses)
-            if changed:
-                yield Conversion(
-                    "transaction_status",
-                    f"{transaction.transaction_id}:{status}",
-                    transaction.at,
-                    click,
-                    transaction.event_keys,
-                    transaction_status=status,
-                    **facts,  # type: ignore[arg-type]
-                )
 
     def _purchase(self, transaction: Transaction) -> str | None:
         if self.first_purchase is None:
@@ -115,15 +119,17 @@ def transactions(events: Iterable[FanEvent]) -> Money:
 
 def _merge(same: list[TransactionSeen]) -> Transaction:
     ordered = sorted(same, key=lambda event: (STATUS_RANK.get(event.status, 1), event.event_key))
-    first = ordered[0]  # what was paid is what the transaction said before anything was taken back
+    # What was paid is what the last row said that took nothing back.
+    paid = next((event for event in reversed(ordered) if event.status in COUNTED), ordered[0])
+    clear = (event.type for event in ordered if event.type != "other")  # some feeds leave the type open
     return Transaction(
-        transaction_id=first.transaction_id,
+        transaction_id=paid.transaction_id,
         at=min(event.at for event in same),
-        type=first.type,
+        type=next(clear, "other"),
         status=ordered[-1].status,
-        statuses=tuple(dict.fromkeys(event.status for event in ordered)),
-        gross_cents=first.gross_cents,
-        net_cents=first.net_cents,
-        description=first.description,
+        statuses={event.status: event for event in ordered},
+        gross_cents=paid.gross_cents,
+        net_cents=paid.net_cents,
+        description=next((event.description for event in ordered if event.description), ""),
         event_keys=tuple(sorted(event.event_key for event in same)),
     )

@@ -32,8 +32,9 @@ def floor_minute(at: int) -> int:
 def subscriptions(events: Iterable[FanEvent]) -> tuple[Subscription, ...]:
     """The fan's subscriptions in time order.
 
-    Sources with a time meet in the minute the subscription began; a source without one joins the nearest subscription
-    within ten minutes that has no link yet, else stands alone under the minute it was first seen.
+    Sources with a time meet in the minute the subscription began; a source without one joins a subscription within ten
+    minutes (rather one that has no link yet, one that began before, the nearest), else stands alone under the minute it
+    was first seen.
     """
     drafts: dict[int, _Draft] = {}
     timeless: list[LinkSubscriber] = []
@@ -56,7 +57,12 @@ def subscriptions(events: Iterable[FanEvent]) -> tuple[Subscription, ...]:
 def _nearest(drafts: Iterable[_Draft], link: LinkSubscriber) -> _Draft | None:
     within = [draft for draft in drafts if abs(draft.start - link.at) <= TEN_MINUTES]
     free = [draft for draft in within if not draft.links]
-    return min(free or within, key=lambda draft: (abs(draft.start - link.at), draft.start), default=None)
+    # A list cannot show a fan before the subscription: what began later is the last resort (clocks may differ a little).
+    return min(
+        free or within,
+        key=lambda draft: (draft.start > link.at, abs(draft.start - link.at), draft.start),
+        default=None,
+    )
 
 
 def _finish(draft: _Draft) -> Subscription:

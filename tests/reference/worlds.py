@@ -1,0 +1,185 @@
+"""Small random worlds for the comparison with the reference model: few visitors, links and minutes, so that ties are common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hypothesis import strategies as st
+from hypothesis.strategies import DrawFn, SearchStrategy
+
+from tracker.attribution.facts import (
+    EXACT,
+    FIRST_SEEN,
+    FLOORED,
+    Click,
+    ClickVisit,
+    FanEvent,
+    LinkSubscriber,
+    MessageSeen,
+    Subscribed,
+    TransactionSeen,
+)
+
+BASE = 1_760_000_400_000  # a whole minute
+MINUTE = 60_000
+DAY = 24 * 60 * MINUTE
+
+WINDOWS = (5 * MINUTE, 20 * MINUTE, 6 * 60 * MINUTE)
+VISITORS = ("v1", "v2")
+ECIDS = ("", "e1")
+PURCHASES = ("new_subscription", "recurring_subscription", "tip", "post", "message", "stream", "other")
+STATUSES = ("loading", "done", "pending_return", "undo")
+
+# Minutes that lie a window, ten minutes or a day from each other, and their neighbours.
+MINUTES = (0, 1, 2, 4, 5, 6, 7, 9, 10, 11, 12, 15, 20, 21, 359, 360, 361, 365, 371, 1440, 1446)
+OFFSETS = (0, 1, 999, 1000, 30_000, 59_000, 59_999)
+
+
+@dataclass(frozen=True)
+class SmartLink:
+    """A smart link of an account. `window` in milliseconds."""
+
+    smart_link_id: str
+    account_id: str
+    window: int
+
+
+@dataclass(frozen=True)
+class World:
+    """Accounts, their clicks, and what their fans did. `clicks` and `events` have no order that means anything."""
+
+    smart_links: tuple[SmartLink, ...]
+    free_pages: frozenset[str]
+    clicks: dict[str, tuple[Click, ...]]  # account id -> clicks
+    events: dict[tuple[str, str], tuple[FanEvent, ...]]  # (account id, fan id) -> events
+
+
+def moments() -> SearchStrategy[int]:
+    """A time in Unix milliseconds, often on or beside an edge of another one's window."""
+    return st.builds(
+        lambda minute, offset: BASE + minute * MINUTE + offset, st.sampled_from(MINUTES), st.sampled_from(OFFSETS)
+    )
+
+
+def seconds() -> SearchStrategy[int]:
+    """The same in whole seconds, as platforms give times."""
+    return moments().map(lambda at: at - at % 1000)
+
+
+@st.composite
+def worlds(draw: DrawFn, *, accounts: int = 2, fans: int = 2) -> World:
+    """A world of up to so many accounts, each with up to so many fans."""
+    account_ids = [f"acct_{number}" for number in range(1, draw(st.integers(1, accounts)) + 1)]
+    smart_links: list[SmartLink] = []
+    clicks: dict[str, tuple[Click, ...]] = {}
+    events: dict[tuple[str, str], tuple[FanEvent, ...]] = {}
+    for number, account_id in enumerate(account_ids):
+        ours = [
+            SmartLink(f"{account_id}_S{index}", account_id, draw(st.sampled_from(WINDOWS)))
+            for index in range(draw(st.integers(1, 2)))
+        ]
+        smart_links += ours
+        pool = [10 * (number + 1) + index for index in range(3)]  # the last is a link that is not ours
+        clicks[account_id] = draw(_clicks(ours, pool[:2]))
+        for fan in range(draw(st.integers(1, fans))):
+            fan_id = str(1000 + 10 * number + fan)
+            events[account_id, fan_id] = draw(_events(fan_id, pool))
+    free_pages = frozenset(draw(st.sets(st.sampled_from(account_ids))))
+    return World(tuple(smart_links), free_pages, clicks, events)
+
+
+@st.composite
+def _clicks(draw: DrawFn, smart_links: list[SmartLink], pool: list[int]) -> tuple[Click, ...]:
+    clicks = []
+    for number in range(draw(st.integers(0, 5))):
+        link = draw(st.sampled_from(smart_links))
+        at = draw(moments())
+        lease = draw(st.sampled_from(("exclusive", "shared", "reserve", "none")))
+        leased = None if lease == "none" else draw(st.sampled_from(pool))
+        visits = [ClickVisit(at, leased, draw(st.booleans()))]
+        for later in draw(st.lists(moments(), max_size=3)):
+            if later > at:
+                moved = draw(st.sampled_from((leased, leased, *pool)))
+                visits.append(ClickVisit(later, moved, draw(st.booleans())))
+        visits.sort(key=lambda visit: visit.at)
+        # Like a real one, a click id sorts by its time; the rest of it breaks ties either way.
+        click_id = f"{at:015d}-{draw(st.integers(0, 9))}{number}-{link.account_id}"
+        visitor, ecid = draw(st.sampled_from(VISITORS)), draw(st.sampled_from(ECIDS))
+        clicks.append(Click(click_id, link.smart_link_id, visitor, lease, link.window, ecid, tuple(visits)))
+    return tuple(clicks)
+
+
+@st.composite
+def _events(draw: DrawFn, fan_id: str, pool: list[int]) -> tuple[FanEvent, ...]:
+    events: list[FanEvent] = []
+    for number in range(draw(st.integers(0, 3))):
+        events += draw(_subscription(f"{fan_id}-{number}", pool))
+    for number in range(draw(st.integers(0, 4))):
+        events += draw(_transaction(f"{fan_id}-{number}"))
+    for number in range(draw(st.integers(0, 5))):
+        message = f"{fan_id}-{number}"
+        events.append(MessageSeen(f"msg:{message}", draw(seconds()), message))
+    return tuple(events)
+
+
+@st.composite
+def _subscription(draw: DrawFn, name: str, pool: list[int]) -> list[FanEvent]:
+    """What up to two sources tell of one subscription; with several of them near each other, they get mixed up."""
+    at = draw(seconds())
+    heard = at + draw(st.sampled_from((1_000, 45_000, 2 * MINUTE, 9 * MINUTE, DAY)))
+    events: list[FanEvent] = []
+    told = draw(st.sampled_from(("notification", "list", "both", "both")))
+    if told != "list":
+        floored = draw(st.sampled_from((True, True, False)))
+        events.append(
+            Subscribed(
+                event_key=f"sub:{name}",
+                at=at - at % MINUTE if floored else at,
+                precision=FLOORED if floored else EXACT,
+                seen_at=heard,
+                price_cents=draw(st.sampled_from((None, 0, 500))),
+                returning=draw(st.booleans()),
+            )
+        )
+    if told != "notification":
+        link = draw(st.sampled_from((pool[0], pool[0], pool[1], pool[2])))
+        timed = draw(st.sampled_from((EXACT, FLOORED, FIRST_SEEN, FIRST_SEEN)))
+        listed = draw(st.sampled_from((at + 20_000, at + 9 * MINUTE, at + 10 * MINUTE, at + 11 * MINUTE, heard)))
+        shown = {EXACT: at, FLOORED: at - at % MINUTE, FIRST_SEEN: listed}[timed]
+        free = draw(st.sampled_from((False, False, True)))
+        events.append(
+            LinkSubscriber(
+                event_key=f"link:{link}:{name}",
+                at=shown,
+                precision=timed,
+                seen_at=max(listed, shown),
+                inventory_link_id=link,
+                ours=link != pool[2],
+                free=free,
+            )
+        )
+    return events
+
+
+@st.composite
+def _transaction(draw: DrawFn, name: str) -> list[FanEvent]:
+    at = draw(seconds())
+    gross = draw(st.integers(1, 4)) * 500
+    kind = draw(st.sampled_from(PURCHASES))
+    events: list[FanEvent] = []
+    for status in draw(st.sets(st.sampled_from(STATUSES), min_size=1)):
+        # A later row may say another amount, another second, or leave the type open.
+        amount = gross + draw(st.sampled_from((0, 0, 0, -100)))
+        events.append(
+            TransactionSeen(
+                event_key=f"tx:{name}:{status}",
+                at=at + draw(st.sampled_from((0, 0, 0, 1000))),
+                transaction_id=name,
+                type=draw(st.sampled_from((kind, kind, kind, "other"))),
+                status=status,
+                gross_cents=amount,
+                net_cents=amount * 4 // 5,
+                description="",
+            )
+        )
+    return events
