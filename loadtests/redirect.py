@@ -1,0 +1,392 @@
+"""How much of a bare server's speed the real redirect keeps: `python -m loadtests.redirect`.
+
+Three servers, one process each, same server settings, same core, driven by the same keep-alive client on another core:
+a bare ASGI constant 302, an empty Litestar handler, and the edge on a Valkey that fsyncs each write before it answers. Rounds
+alternate between them; the table gives medians and the edge's ratio to the others. Each request of the edge is a click of its own
+(unique `ecid`); after each round the click log must hold exactly the clicks that were answered. Loopback only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import itertools
+import json
+import os
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import redis
+import uvloop
+
+from tracker.clicklog import LINKS_KEY, EdgeLink, log_key, pool_key, pool_member
+from tracker.stores.embedded import DataFolder, EmbeddedValkey
+
+FIGURES = ("rate", "p50_ms", "p99_ms", "cpu_us")
+SERVERS = ("bare", "litestar", "edge")
+ACCOUNT, SHARD, OFFER = "acct_load", 0, "tracking"
+AGENTS = (
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148"
+    " Instagram 330.0.3.29.90 (iPhone15,2; iOS 17_5_1; en_US; en; scale=3.00; 1179x2556; 609775437)",
+    "Mozilla/5.0 (Linux; Android 14; SM-S918B Build/UP1A.231005.007; wv) AppleWebKit/537.36 (KHTML, like Gecko)"
+    " Version/4.0 Chrome/125.0.6422.165 Mobile Safari/537.36 [FB_IAB/FB4A;FBAV/466.0.0.38.82;]",
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 16_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148"
+    " musical_ly_35.1.0 JsSdk/2.0 NetType/WIFI Channel/App Store ByteLocale/en Region/US BytedanceWebview/d8a21c6",
+)
+HEAD = (
+    " HTTP/1.1\r\nHost: go.example.com\r\nUser-Agent: {agent}\r\n"
+    "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\nAccept-Language: en-US,en;q=0.9\r\n"
+    "Accept-Encoding: gzip, deflate, br\r\nReferer: https://l.instagram.com/\r\nConnection: keep-alive\r\n\r\n"
+)
+
+
+def link_id(number: int) -> str:
+    """The id of one of the links under load."""
+    return f"01K5{number:022d}"
+
+
+# The servers -------------------------------------------------------------------------------------------
+
+
+def bare_app() -> Any:
+    """A constant 302 with the headers the edge sends."""
+    start = {
+        "type": "http.response.start",
+        "status": 302,
+        "headers": [
+            (b"location", b"https://onlyfans.com/creator/c12345"),
+            (b"cache-control", b"no-store"),
+            (b"x-robots-tag", b"noindex"),
+            (b"referrer-policy", b"no-referrer"),
+            (b"content-length", b"0"),
+            (b"set-cookie", b"cbv=01k5aaaaaaaaaaaaaaaaaaaaaa; Max-Age=15552000; Path=/; HttpOnly; SameSite=Lax"),
+        ],
+    }
+    body = {"type": "http.response.body", "body": b""}
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send(start)
+        await send(body)
+
+    return app
+
+
+def litestar_app() -> Any:
+    """An empty Litestar handler on the same route."""
+    from litestar import Litestar, get
+
+    @get("/go/{smart_link_id:str}", status_code=204)
+    async def nothing(smart_link_id: str) -> None:
+        return None
+
+    return Litestar([nothing], openapi_config=None)
+
+
+def serve(kind: str, port: int, data: str) -> None:
+    """Run one server until SIGTERM."""
+    from tracker.edge import server
+    from tracker.settings import Settings
+
+    pin(0)
+    if kind == "edge":
+        server.run(Settings(data_dir=data, edge_port=port, claim_timeout_ms=1000))
+        return
+    import uvicorn
+
+    async def run() -> None:
+        app = bare_app() if kind == "bare" else litestar_app()
+        await uvicorn.Server(server.server_config(app)).serve(sockets=[server.listen("127.0.0.1", port)])
+
+    uvloop.run(run())
+
+
+def pin(core: int) -> None:
+    """Stay on one core, counted among those we may use; on a single-core machine, do nothing."""
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) > 1:
+        os.sched_setaffinity(0, {cores[core % len(cores)]})
+
+
+# The client --------------------------------------------------------------------------------------------
+
+
+class Caller(asyncio.Protocol):
+    """One keep-alive connection that asks again as soon as it was answered, or at its next due time."""
+
+    def __init__(self, load: Load) -> None:
+        self._load = load
+        self._transport: Any = None
+        self._sent_at = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+        self.ask()
+
+    def ask(self) -> None:
+        self._sent_at = time.perf_counter()
+        self._transport.write(next(self._load.requests))
+
+    def data_received(self, data: bytes) -> None:
+        load = self._load
+        if data[9:12] not in (b"302", b"204") or not data.endswith(b"\r\n\r\n"):
+            load.failures += 1
+        load.answered += 1
+        now = time.perf_counter()
+        load.latencies.append(now - self._sent_at)
+        if load.stopping:
+            load.open -= 1
+            self._transport.close()
+        elif load.period:
+            asyncio.get_running_loop().call_later(max(0.0, self._sent_at + load.period - now), self.ask)
+        else:
+            self.ask()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self._load.stopping:
+            self._load.failures += 1
+
+
+class Load:
+    """What the connections of one drive share."""
+
+    def __init__(self, links: int, first: int, period: float) -> None:
+        self.requests = request_stream(links, first)
+        self.period = period
+        self.answered = self.failures = self.open = 0
+        self.latencies: list[float] = []
+        self.stopping = False
+
+
+def request_stream(links: int, first: int) -> Iterator[bytes]:
+    """Endless requests, each with an `ecid` of its own."""
+    heads = [HEAD.format(agent=agent).encode() for agent in AGENTS]
+    paths = [f"GET /go/{link_id(number)}?ecid=e".encode() for number in range(links)]
+    tail = b"&utm_source=ig&utm_campaign=summer&fbclid=PAZXh0bgNhZW0BMABhZGlkAaYxY2J"
+    for number in itertools.count(first):
+        yield b"%b%d%b%d%b" % (paths[number % links], number, tail, number, heads[number % 3])
+
+
+async def drive(port: int, connections: int, seconds: float, links: int, first: int, rate: float) -> dict[str, Any]:
+    """Load one server for `seconds`. `rate`: requests per second in all, 0 for as many as it takes."""
+    load = Load(links, first, connections / rate if rate else 0.0)
+    loop = asyncio.get_running_loop()
+    for number in range(connections):
+        await loop.create_connection(lambda: Caller(load), "127.0.0.1", port)
+        load.open += 1
+        if load.period:
+            await asyncio.sleep(load.period / connections if number else 0)
+    await asyncio.sleep(0.3)
+    load.latencies.clear()
+    before, started = load.answered, time.perf_counter()
+    await asyncio.sleep(seconds)
+    measured, elapsed = load.answered - before, time.perf_counter() - started
+    latencies = sorted(load.latencies)
+    load.stopping = True
+    deadline = loop.time() + 5
+    while load.open and loop.time() < deadline:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    return {
+        "rate": measured / elapsed,
+        "p50_ms": latencies[len(latencies) // 2] * 1000,
+        "p99_ms": latencies[int(len(latencies) * 0.99)] * 1000,
+        "answered": load.answered,
+        "failures": load.failures + load.open,
+    }
+
+
+# The comparison ----------------------------------------------------------------------------------------
+
+
+class Bench:
+    """Stores, servers and rounds."""
+
+    def __init__(self, options: argparse.Namespace, folder: Path) -> None:
+        self.options = options
+        self.folder = folder
+        self.data = DataFolder(folder)
+        self.valkey = EmbeddedValkey(self.data)
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.ports: dict[str, int] = {}
+        self.first = 0
+
+    def start(self) -> None:
+        self.data.hold()
+        self.valkey.start()
+        assert self.valkey.process is not None
+        cores = sorted(os.sched_getaffinity(0))
+        if len(cores) > 1:
+            os.sched_setaffinity(self.valkey.process.pid, {cores[1]})
+        self.client = redis.Redis(unix_socket_path=str(self.valkey.socket))
+        self.fill()
+        for kind in SERVERS:
+            self.ports[kind] = free_port()
+            self.processes[kind] = subprocess.Popen(
+                [sys.executable, "-m", "loadtests.redirect", "serve", kind, str(self.ports[kind]), str(self.folder)]
+            )
+        for kind in SERVERS:
+            wait_for_port(self.ports[kind], self.processes[kind])
+
+    def stop(self) -> None:
+        for process in self.processes.values():
+            process.send_signal(signal.SIGTERM)
+        for process in self.processes.values():
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(15)
+            process.kill()
+        self.valkey.stop()
+        self.data.release()
+
+    def fill(self) -> None:
+        """An empty log, a pool of never-leased links, the smart links."""
+        profile, reserve = "https://onlyfans.com/creator", pool_member(1, "https://onlyfans.com/creator/c1")
+        for start in range(0, self.options.members, 5000):
+            members = range(start + 10, min(start + 5010, self.options.members + 10))
+            self.client.zadd(
+                pool_key(SHARD, ACCOUNT, OFFER),
+                {pool_member(number, f"https://onlyfans.com/creator/c{number}"): 0 for number in members},
+            )
+        links: dict[Any, Any] = {}
+        for number in range(self.options.links):
+            link = EdgeLink(link_id(number), ACCOUNT, SHARD, OFFER, 21_600_000, "active", profile, reserve)
+            links[link.smart_link_id] = msgspec.msgpack.encode(link)
+        self.client.hset(LINKS_KEY, mapping=links)
+
+    def round(self, kind: str, seconds: float, rate: float = 0.0) -> dict[str, Any]:
+        """Drive one server; for the edge, hold the answers against the log."""
+        options = self.options
+        command = ["drive", self.ports[kind], options.connections, seconds, options.links, self.first, rate]
+        before = cpu_seconds(self.processes[kind].pid)
+        done = subprocess.run(
+            [sys.executable, "-m", "loadtests.redirect", *map(str, command)],
+            stdout=subprocess.PIPE,
+            check=True,
+            timeout=300,
+        )
+        result: dict[str, Any] = json.loads(done.stdout)
+        result["cpu_us"] = (cpu_seconds(self.processes[kind].pid) - before) / result["answered"] * 1e6
+        self.first += result["answered"] + options.connections
+        if result["failures"]:
+            raise SystemExit(f"{kind}: {result['failures']} of {result['answered']} requests were not answered rightly")
+        if kind == "edge":
+            self.check(result["answered"])
+        return result
+
+    def check(self, answered: int) -> None:
+        """Every answered click is in the log, each a click with a lease of its own or shared."""
+        key = log_key(SHARD)
+        logged = self.client.xlen(key)
+        if logged != answered:
+            raise SystemExit(f"edge: {answered} clicks answered, {logged} logged")
+        latest: Any = self.client.xrevrange(key, count=1000)
+        spilled = [entry for _, entry in latest if b"s" in entry or entry[b"k"] != b"click"]
+        if spilled:
+            raise SystemExit("edge: it was degraded during the measurement")
+        self.client.flushdb()
+        self.fill()
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time a process has used (Linux)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def free_port() -> int:
+    """A loopback port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
+    """Wait until the server listens; leave when it died."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and process.poll() is None:
+        with socket.socket() as probe:
+            probe.settimeout(0.1)
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.05)
+    raise SystemExit("a server did not start")
+
+
+def compare(options: argparse.Namespace) -> dict[str, Any]:
+    """All rounds; the summary."""
+    results: dict[str, list[dict[str, Any]]] = {kind: [] for kind in SERVERS}
+    with tempfile.TemporaryDirectory(prefix="clickbind-load-") as folder:
+        bench = Bench(options, Path(folder))
+        try:
+            bench.start()
+            for _ in range(options.rounds):
+                for kind in SERVERS:
+                    results[kind].append(bench.round(kind, options.seconds))
+            half = bench.round("edge", options.seconds, statistics.median(r["rate"] for r in results["edge"]) / 2)
+        finally:
+            bench.stop()
+    summary: dict[str, Any] = {
+        kind: {name: statistics.median(result[name] for result in rounds) for name in FIGURES}
+        for kind, rounds in results.items()
+    }
+    summary["edge_at_half_load"] = {name: half[name] for name in FIGURES}
+    summary["edge_to_bare"] = summary["edge"]["rate"] / summary["bare"]["rate"]
+    summary["edge_to_litestar"] = summary["edge"]["rate"] / summary["litestar"]["rate"]
+    summary["cpu_bare_to_edge"] = summary["bare"]["cpu_us"] / summary["edge"]["cpu_us"]
+    summary["clicks_checked"] = sum(result["answered"] for result in results["edge"]) + half["answered"]
+    summary["rounds"] = {kind: [round(result["rate"]) for result in rounds] for kind, rounds in results.items()}
+    return summary
+
+
+def show(summary: dict[str, Any]) -> None:
+    """The summary as a table."""
+    print(f"{'server':20} {'req/s':>8} {'p50 ms':>8} {'p99 ms':>8} {'cpu us':>7}   rounds")
+    for kind in (*SERVERS, "edge_at_half_load"):
+        line = summary[kind]
+        rounds = " ".join(map(str, summary["rounds"].get(kind, [])))
+        print(
+            f"{kind:20} {line['rate']:8.0f} {line['p50_ms']:8.2f} {line['p99_ms']:8.2f} {line['cpu_us']:7.1f}   {rounds}"
+        )
+    print(f"edge / bare     {summary['edge_to_bare']:.2f}   (aim: at least 0.50)")
+    print(f"edge / litestar {summary['edge_to_litestar']:.2f}   (aim: at least 1.30)")
+    print(f"bare / edge, processor time per request {summary['cpu_bare_to_edge']:.2f}")
+    print(f"clicks answered and found in the log: {summary['clicks_checked']}")
+
+
+def main() -> None:
+    """Command line."""
+    if sys.argv[1:2] == ["serve"]:
+        serve(sys.argv[2], int(sys.argv[3]), sys.argv[4])
+        return
+    if sys.argv[1:2] == ["drive"]:
+        pin(1)
+        port, connections, seconds, links, first, rate = sys.argv[2:8]
+        result = uvloop.run(drive(int(port), int(connections), float(seconds), int(links), int(first), float(rate)))
+        print(json.dumps(result))
+        return
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--seconds", type=float, default=3.0, help="length of one round")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--connections", type=int, default=64)
+    parser.add_argument("--members", type=int, default=20_000, help="pooled links")
+    parser.add_argument("--links", type=int, default=100, help="smart links")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    summary = compare(options)
+    if options.json:
+        print(json.dumps(summary, indent=2))
+    else:
+        show(summary)
+
+
+if __name__ == "__main__":
+    main()
