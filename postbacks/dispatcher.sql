@@ -10,16 +10,19 @@ WITH RECURSIVE hop AS (
 )
 SELECT hop.destination_id
 FROM hop JOIN destinations USING (destination_id)
-WHERE destinations.state = 'active' AND (destinations.breaker_until IS NULL OR destinations.breaker_until <= now())
-  AND EXISTS (
+CROSS JOIN LATERAL (
     SELECT FROM deliveries d
     WHERE d.state = 'waiting' AND d.destination_id = hop.destination_id AND d.due_at <= now()
       AND (d.lease_until IS NULL OR d.lease_until < now())
-  );
+    ORDER BY d.due_at
+    LIMIT 1
+) due
+WHERE destinations.state = 'active' AND (destinations.breaker_until IS NULL OR destinations.breaker_until <= now());
 
 -- name: claim
 -- Lease what is due, so many per destination, oldest due first. The lease lives in columns no index holds, so that taking it
--- is a heap-only update; `version` tells the dispatcher that a destination was edited.
+-- is a heap-only update; `version` tells the dispatcher that a destination was edited. The constant limit is for the planner alone:
+-- not knowing lanes.take it would expect a tenth of the backlog, and join by scanning the table.
 WITH lanes AS (
     SELECT asked.destination_id, asked.take, d.xmin::text AS version
     FROM unnest($1::text[], $2::int[]) AS asked (destination_id, take)
@@ -27,13 +30,16 @@ WITH lanes AS (
 ), picked AS MATERIALIZED (
     SELECT due.event_id, due.destination_id, due.day, lanes.version
     FROM lanes CROSS JOIN LATERAL (
-        SELECT d.event_id, d.destination_id, d.day
-        FROM deliveries d
-        WHERE d.destination_id = lanes.destination_id AND d.state = 'waiting' AND d.due_at <= now()
-          AND (d.lease_until IS NULL OR d.lease_until < now())
-        ORDER BY d.due_at
+        SELECT capped.* FROM (
+            SELECT d.event_id, d.destination_id, d.day
+            FROM deliveries d
+            WHERE d.destination_id = lanes.destination_id AND d.state = 'waiting' AND d.due_at <= now()
+              AND (d.lease_until IS NULL OR d.lease_until < now())
+            ORDER BY d.due_at
+            LIMIT 2000
+            FOR UPDATE SKIP LOCKED
+        ) capped
         LIMIT lanes.take
-        FOR UPDATE SKIP LOCKED
     ) due
 )
 UPDATE deliveries d

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import functools
 import os
 import socket
 import ssl
@@ -67,9 +68,13 @@ class SendFailure(Exception):
 
 
 class ThreadResolver(AbstractResolver):
-    """The system's resolver in threads of its own, so that one slow name server does not starve other work."""
+    """The system's resolver in threads of its own, so that one slow name server does not starve other work.
 
-    def __init__(self, threads: int = 16) -> None:
+    `patience`: seconds after which a look-up has failed, well before the request's deadline blames the receiver.
+    """
+
+    def __init__(self, patience: float, threads: int = 16) -> None:
+        self._patience = patience
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="resolve")
 
     async def resolve(
@@ -77,7 +82,11 @@ class ThreadResolver(AbstractResolver):
     ) -> list[ResolveResult]:
         """All addresses of a name. Raises OSError (socket.gaierror)."""
         loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(self._executor, socket.getaddrinfo, host, port, family, socket.SOCK_STREAM)
+        look_up = functools.partial(socket.getaddrinfo, host, port, family, socket.SOCK_STREAM)
+        try:
+            found = await asyncio.wait_for(loop.run_in_executor(self._executor, look_up), self._patience)
+        except TimeoutError as error:
+            raise OSError(errno.EAGAIN, f"the resolver did not answer within {self._patience:g} s") from error
         results: list[ResolveResult] = []
         for address_family, _, protocol, _, sockaddr in found:
             address = {"hostname": host, "host": str(sockaddr[0]), "port": port, "family": int(address_family)}
@@ -110,7 +119,7 @@ class Egress:
             limit_per_host=0,
             ttl_dns_cache=30,
             keepalive_timeout=KEEP_ALIVE_SECONDS,
-            resolver=resolver or ThreadResolver(),
+            resolver=resolver or ThreadResolver(patience=timeout / 2),
             socket_factory=self._open_socket,
             ssl=tls or True,
         )
@@ -203,6 +212,11 @@ def _failure(error: Exception) -> SendFailure:
 
 def _words(error: BaseException) -> str:
     if isinstance(error, OSError) and error.errno is not None and error.strerror:
-        known = not isinstance(error, socket.gaierror | ssl.SSLError) and error.errno != errno.EACCES
+        known = not isinstance(error, socket.gaierror | ssl.SSLError) and error.errno not in (
+            errno.EACCES,
+            errno.EAGAIN,
+        )
         return os.strerror(error.errno) if known and error.errno > 0 else str(error.strerror)
+    if isinstance(error, ConnectionResetError) and not str(error):
+        return os.strerror(errno.ECONNRESET)
     return str(error)[:300] or type(error).__name__

@@ -15,6 +15,7 @@ READ_AHEAD_SECONDS = (
     0.5  # this much work is leased ahead of the slots, so that a round trip to the database costs nothing
 )
 MOST_READ_AHEAD = 32  # times the concurrency
+MOST_LEASED = 2000  # at once, as the constant in the claim statement
 PUBLISH_AFTER = timedelta(
     seconds=10
 )  # a failure forgotten sooner than this is not worth a write to the destination's row
@@ -67,7 +68,7 @@ class Lane:
         if slots < self._concurrency:  # probing or throttled: nothing ahead of the slots
             return max(0, (slots - self.in_flight) * batch - len(self._buffer))
         ahead = min(max(READ_AHEAD_SECONDS / max(self._seconds, 0.001), 1.0), MOST_READ_AHEAD)
-        target = int(slots * batch * ahead)
+        target = min(int(slots * batch * ahead), MOST_LEASED)
         return target - len(self._buffer) if len(self._buffer) * 2 <= target else 0
 
     def add(self, claimed: Claimed, usable_until: float) -> None:
