@@ -177,7 +177,10 @@ def _money_books(people: Sequence[Person], played: Played, truth: dict[str, Any]
 
 def _delivery_books(records: Records, received: Sequence[dict[str, str]]) -> list[Invariant]:
     arrived: dict[str, dict[str, str]] = {row["cid"]: row for row in received}
-    conversions = {row["conversion_id"]: row for row in records.conversions}
+    # Changes of a transaction's status are told only to those who ask; this postback does not.
+    conversions = {
+        row["conversion_id"]: row for row in records.conversions if row["conversion_type"] != "transaction_status"
+    }
     missing = [
         f"{row['conversion_type']} {cid} did not arrive" for cid, row in conversions.items() if cid not in arrived
     ]

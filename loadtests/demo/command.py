@@ -169,10 +169,13 @@ async def _settle(
 
 
 async def _received(stage: Stage) -> list[dict[str, str]]:
+    """What the receiver took, one row per accepted request."""
     async with stage.session.get(f"{stage.receiver_url}/__admin/requests?name=demo") as answer:
         rows = await answer.json()
     parsed = []
     for row in rows if isinstance(rows, list) else rows["requests"]:
+        if row["answered"] != "ok":
+            continue  # refused by the receiver: it must come again
         query = parse_qs(row["query"], keep_blank_values=True)
         parsed.append({name: values[0] for name, values in query.items()})
     return parsed

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import asyncpg
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -68,9 +69,9 @@ def collect(
             lease: sum(row["lease"] == lease for row in clicks) for lease in ("exclusive", "shared", "reserve", "none")
         },
         "postbacks": {
-            "conversions": len(records.conversions),
             "arrived": len({row["cid"] for row in received}),
-            "requests": len(received),
+            "attempts": sum(row["attempts"] for row in records.deliveries),
+            "deliveries": len(records.deliveries),
             "delivered": sum(row["state"] == "delivered" for row in records.deliveries),
         },
         "invariants": [
@@ -114,7 +115,12 @@ def _fans(people: Sequence[Person], played: Played, records: Records) -> list[di
 
 def show(console: Console, result: dict[str, Any]) -> None:
     """Print the report."""
-    fans = Table(title="Attribution against the ground truth, fan by fan", title_justify="left")
+    fans = Table(
+        title="Attribution against the ground truth, fan by fan",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
     for name in ("fan", "kind", "really came by", "credited to", "then moved to", "revenue $", ""):
         fans.add_column(name, justify="right" if name == "revenue $" else "left", no_wrap=True)
     for row in result["fans"]:
@@ -123,7 +129,7 @@ def show(console: Console, result: dict[str, Any]) -> None:
             row["fan"], row["kind"], row["truth"], row["credited"], row["then"] or "", f"{row['revenue']:.2f}", mark
         )
     console.print(fans)
-    links = Table(title="Smart links", title_justify="left")
+    links = Table(title="Smart links", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in ("link", "clicks", "visits", "bots", "subs", "CR %", "spent", "gross $", "net $", "ARPS $"):
         links.add_column(name, justify="left" if name == "link" else "right", no_wrap=True)
     for row in result["links"]:
@@ -138,11 +144,11 @@ def show(console: Console, result: dict[str, Any]) -> None:
         f" doing everything). Leases: {', '.join(f'{count} {lease}' for lease, count in result['leases'].items() if count)}."
     )
     console.print(
-        f"Postbacks: {posts['arrived']} of {posts['conversions']} conversions arrived, in {posts['requests']} requests."
+        f"Postbacks: {posts['delivered']} of {posts['deliveries']} delivered, in {posts['attempts']} attempts (the receiver refuses a tenth)."
     )
     if result["killed"]:
         console.print(f"Killed with -9 on the way: {', '.join(result['killed'])}.")
-    checks = Table(title="The books", title_justify="left")
+    checks = Table(title="The books", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in ("must hold", "expected", "found", ""):
         checks.add_column(name, justify="right" if name in ("expected", "found") else "left")
     for row in result["invariants"]:

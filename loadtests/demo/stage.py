@@ -99,7 +99,8 @@ class Stage:
         progress("Starting the fake platform and the postback receiver")
         self.platform_url = await self._emulator("loadtests.emulators.platform", "--seed", str(self._seed))
         self.receiver_url = await self._emulator("loadtests.emulators.receiver")
-        await self.admin("settings", {"rate_limit_minute": 5000})
+        # The vendor retries a webhook after about 10 and 60 seconds; here after 2 and 8, as everything is quicker.
+        await self.admin("settings", {"rate_limit_minute": 5000, "retry_delays": [2.0, 8.0]})
         self.settings = demo_settings(self._base, self._data_dir, self.platform_url, round(self._people * 0.8) + 20)
         self.supervisor = Supervisor(self.settings)
         await self.supervisor.start(progress)

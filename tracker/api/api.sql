@@ -57,7 +57,7 @@ LEFT JOIN LATERAL (
            sum(prefetches)::bigint AS prefetches
     FROM click_hours h WHERE h.smart_link_id = s.smart_link_id) h ON true
 LEFT JOIN LATERAL (
-    SELECT count(*) AS conversions, count(*) FILTER (WHERE conversion_type = 'new_subscriber') AS subscribers,
+    SELECT count(*) FILTER (WHERE conversion_type <> 'transaction_status') AS conversions, count(*) FILTER (WHERE conversion_type = 'new_subscriber') AS subscribers,
            coalesce(sum(amount_gross_cents) FILTER (WHERE counted), 0)::bigint AS gross_cents,
            coalesce(sum(amount_net_cents) FILTER (WHERE counted), 0)::bigint AS net_cents,
            count(DISTINCT fan_id) FILTER (WHERE counted AND amount_gross_cents > 0) AS spenders
