@@ -9,14 +9,15 @@ import msgspec
 
 from tracker.clicklog import KIND_BOT, KIND_CLICK, KIND_DUPLICATE, KIND_PREFETCH, Visit
 
-KINDS = frozenset({KIND_CLICK, KIND_DUPLICATE, KIND_BOT, KIND_PREFETCH})
-VISITOR_BY = frozenset({"cookie", "fingerprint", "new"})
-LEASES = frozenset({"exclusive", "shared", "reserve", "none"})
+# What may stand in a field, as it comes: a lookup decodes and checks at once. Absent and empty mean the usual.
+KINDS = {kind.encode(): kind for kind in (KIND_CLICK, KIND_DUPLICATE, KIND_BOT, KIND_PREFETCH)}
+VISITOR_BY = {b"cookie": "cookie", b"fingerprint": "fingerprint", b"new": "new", b"": "new"}
+LEASES = {b"exclusive": "exclusive", b"shared": "shared", b"reserve": "reserve", b"none": "none", b"": "none"}
 LONGEST_ID = 255  # ids and visitors are indexed, and an index row has a size limit
 LATEST_MS = 253_402_300_799_999  # the end of year 9999, the last instant Python and PostgreSQL both can hold
 LARGEST_BIGINT = 2**63 - 1
 
-_ULID = re.compile(r"[0-7][0-9a-hjkmnp-tv-z]{25}")
+_ULID = re.compile(r"[0-7][0-9a-hjkmnp-tv-z]{25}").fullmatch
 _visits = msgspec.msgpack.Decoder(Visit)
 
 
@@ -60,53 +61,43 @@ def body_of(fields: Mapping[bytes, bytes]) -> bytes:
 
 def _decode(entry_id: str, fields: Mapping[bytes, bytes]) -> Entry:
     visit = _visits.decode(fields[b"r"])
-    kind = fields[b"k"].decode()
-    if kind not in KINDS:
-        raise ValueError(f"unknown kind {kind[:40]!r}")
-    visit_id = _ulid("visit_id", visit.visit_id)
-    click_id = _ulid("click id", fields[b"c"].decode() or visit_id) if b"c" in fields else visit_id
+    kind = _one_of(KINDS, "kind", fields[b"k"])
+    visit_id = visit.visit_id.lower()
+    click_id = fields.get(b"c", b"").decode().lower() or visit_id
+    if not _ULID(visit_id) or (click_id != visit_id and not _ULID(click_id)):
+        raise ValueError(f"visit {visit_id[:40]!r} of click {click_id[:40]!r}: not ULIDs")
     if kind == KIND_DUPLICATE:
         if click_id == visit_id:
             kind = KIND_CLICK  # a replay found the very claim it repeats
     elif click_id != visit_id:
         raise ValueError(f"a {kind} cannot belong to another click ({click_id})")
-    if not 0 <= visit.at_ms <= LATEST_MS:
-        raise ValueError(f"at_ms {visit.at_ms} is not a time")
-    _identifier("smart_link_id", visit.smart_link_id)
-    _identifier("account_id", visit.account_id)
+    at_ms = visit.at_ms
+    if not 0 <= at_ms <= LATEST_MS:
+        raise ValueError(f"at_ms {at_ms} is not a time")
     visitor = fields.get(b"v", b"").decode() or visit_id  # nobody we know: a visitor of its own
-    _identifier("visitor", visitor)
-    visitor_by = fields.get(b"y", b"").decode() or "new"
-    if visitor_by not in VISITOR_BY:
-        raise ValueError(f"unknown way of knowing a visitor {visitor_by[:40]!r}")
-    lease = fields.get(b"l", b"").decode() or "none"
-    if lease not in LEASES:
-        raise ValueError(f"unknown lease {lease[:40]!r}")
+    for identifier in (visit.smart_link_id, visit.account_id, visitor):
+        if not 0 < len(identifier) <= LONGEST_ID or "\x00" in identifier:
+            raise ValueError(f"id {identifier[:40]!r} is empty, too long or holds NUL")
     return Entry(
         entry_id,
         kind,
         visit_id,
         click_id,
-        visit.at_ms,
+        at_ms,
         visitor,
-        visitor_by,
+        _one_of(VISITOR_BY, "way of knowing a visitor", fields.get(b"y", b"")),
         _link(fields.get(b"m", b"")),
-        lease,
+        _one_of(LEASES, "lease", fields.get(b"l", b"")),
         fields.get(b"s") == b"1",
         visit,
     )
 
 
-def _ulid(name: str, value: str) -> str:
-    value = value.lower()
-    if not _ULID.fullmatch(value):
-        raise ValueError(f"{name} {value[:40]!r} is not a ULID")
-    return value
-
-
-def _identifier(name: str, value: str) -> None:
-    if not value or len(value) > LONGEST_ID or "\x00" in value:
-        raise ValueError(f"{name} is empty, too long or holds NUL")
+def _one_of(known: dict[bytes, str], name: str, value: bytes) -> str:
+    found = known.get(value)
+    if found is None:
+        raise ValueError(f"unknown {name} {value[:40]!r}")
+    return found
 
 
 def _link(member: bytes) -> int | None:

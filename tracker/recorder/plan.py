@@ -118,7 +118,7 @@ def decide(entries: Iterable[Entry], known: Known) -> Writes:
             landed.setdefault(entry.visit_id, entry)
     clicks: list[Entry] = []
     for visit_id, entry in landed.items():
-        _settle(entry, spilled.get(visit_id) if spilled else None, known, writes, clicks)
+        _settle(entry, spilled.get(visit_id), known, writes, clicks)
     for visit_id, entry in spilled.items():
         if visit_id not in landed:
             _settle(entry, entry, known, writes, clicks)

@@ -22,6 +22,7 @@ from tracker.stores.valkey import Client
 log = structlog.get_logger()
 
 TURN_SECONDS = 1.0  # how often shards are looked for: a dead peer's are taken over within this
+TURNS = 4  # shards with batches in hand at a time: bounds memory, and one process fills no more
 UPKEEP_SECONDS = 3600.0
 UPKEEP_RETRY_SECONDS = 60.0
 POSTGRES_AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
@@ -37,6 +38,7 @@ class Recorder:
         self._client = client
         self._database_url = database_url
         self._geo = Geo(settings.mmdb_path)
+        self._turns = asyncio.Semaphore(TURNS)
         self._work: dict[int, tuple[asyncio.Event, asyncio.Task[None]]] = {}
 
     def health(self) -> dict[str, Any]:
@@ -99,6 +101,7 @@ class Recorder:
             batch=self._settings.recorder_batch,
             metrics=self.metrics,
             stop=stop,
+            turns=self._turns,
         )
         self._work[shard] = stop, asyncio.create_task(recorder.run(), name=f"shard {shard}")
         log.info("recorder.shard_taken", shard=shard)

@@ -1,4 +1,5 @@
 -- The recorder's queries: where each shard's log is recorded to, and one batch of it with its counters.
+-- Long lists of ids come as one text with commas: encoding an array costs Python more than everything else of a lookup.
 
 -- name: begin_shard
 -- A shard seen for the first time has a position like any other.
@@ -20,19 +21,19 @@ RETURNING set_config('enable_seqscan', 'off', true);
 SELECT DISTINCT shard FROM accounts;
 
 -- name: known_clicks
--- Which of these ids are stored clicks.
+-- Which of these ids are stored clicks. $2: the least of them, which names the partitions to look into.
 SELECT click_id, account_id, smart_link_id, clicked_at, last_visit_at, gross_clicks, visitor, visitor_by,
        inventory_link_id, lease, spilled, is_bot
-FROM clicks WHERE click_id = ANY($1::text[]);
+FROM clicks WHERE click_id = ANY(string_to_array($1, ',')) AND click_id >= $2;
 
 -- name: known_visits
 -- Which of these ids are stored later visits.
-SELECT visit_id, click_id, inventory_link_id FROM visits WHERE visit_id = ANY($1::text[]);
+SELECT visit_id, click_id, inventory_link_id FROM visits WHERE visit_id = ANY(string_to_array($1, ',')) AND visit_id >= $2;
 
 -- name: early_visits
--- Visits stored before the click they belong to.
+-- Visits stored before the click they belong to. $2: a prefix of ids no visit of these clicks is below.
 SELECT click_id, count(*)::int AS visits, max(visited_at) AS last_visit_at
-FROM visits WHERE click_id = ANY($1::text[]) GROUP BY click_id;
+FROM visits WHERE click_id = ANY(string_to_array($1, ',')) AND visit_id >= $2 GROUP BY click_id;
 
 -- name: remove_demoted
 -- Clicks that turned out to be later visits of another click.
@@ -103,8 +104,8 @@ WITH visitor_clicks AS (
     JOIN platform_events e ON e.inventory_link_id = c.inventory_link_id AND e.at >= c.clicked_at - interval '2 minutes'
      AND e.account_id = c.account_id
     UNION
-    SELECT e.account_id, e.fan_id FROM unnest($3::bigint[], $4::timestamptz[]) AS l (inventory_link_id, since)
-    JOIN platform_events e ON e.inventory_link_id = l.inventory_link_id AND e.at >= l.since
+    SELECT e.account_id, e.fan_id FROM unnest(string_to_array($3, ',')::bigint[], string_to_array($4, ',')::bigint[]) AS l (inventory_link_id, since)
+    JOIN platform_events e ON e.inventory_link_id = l.inventory_link_id AND e.at >= to_timestamp(l.since / 1000.0)
     UNION
     SELECT b.account_id, b.fan_id FROM bindings b WHERE b.click_id = ANY($5::text[]) AND b.retracted_at IS NULL
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from tracker.clicklog import KIND_BOT
 from tracker.recorder.device import device
@@ -27,6 +28,7 @@ VISIT_COLUMNS = ("visit_id", "click_id", "account_id", "visited_at", "visitor_by
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\x00": None})
 
 
+@lru_cache(maxsize=4096)
 def timestamp(at_ms: int) -> str:
     """Unix milliseconds as PostgreSQL reads them."""
     return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds")

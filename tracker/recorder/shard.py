@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import asyncpg
 import msgspec
@@ -31,7 +31,7 @@ log = structlog.get_logger()
 
 BLOCK_MS = 1000  # an append ends the wait at once
 LINGER_SECONDS = 0.02  # under steady light load: 50 transactions a second at most, instead of one per click
-LINGER_BELOW = 200
+BATCHES_PER_TURN = 8  # then another shard of this process has its turn
 SLICE = 250  # entries decoded between two turns of the event loop
 LAG_WARNING = 50_000
 STORES_AWAY = (OSError, RedisError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
@@ -44,7 +44,16 @@ class ShardRecorder:
     """Records one shard. `run` returns when `stop` is set and what was begun is finished; cancel it when the lock is lost."""
 
     def __init__(
-        self, shard: int, pool: Pool, client: Client, *, geo: Geo, batch: int, metrics: Metrics, stop: asyncio.Event
+        self,
+        shard: int,
+        pool: Pool,
+        client: Client,
+        *,
+        geo: Geo,
+        batch: int,
+        metrics: Metrics,
+        stop: asyncio.Event,
+        turns: asyncio.Semaphore,
     ) -> None:
         self.shard = shard
         self._pool = pool
@@ -54,6 +63,8 @@ class ShardRecorder:
         self._batch = batch
         self._metrics = metrics
         self._stop = stop
+        self._turns = turns
+        self._position = Position("", BEGINNING)
         self._lagging = False
 
     async def run(self) -> None:
@@ -70,41 +81,49 @@ class ShardRecorder:
                 await self._pause(random.uniform(0.2, 1.0))
 
     async def _record(self) -> None:
-        position = await load_position(self._pool, self.shard)
+        self._position = await load_position(self._pool, self.shard)
         primary = await self._log.replication_id()
-        if position.replication_id not in ("", primary):
-            log.info("recorder.other_primary", shard=self.shard, was=position.replication_id, now=primary)
+        if self._position.replication_id not in ("", primary):
+            log.info("recorder.other_primary", shard=self.shard, was=self._position.replication_id, now=primary)
         cursor = BEGINNING
-        ahead: asyncio.Task[tuple[Chunk, Batch]] | None = None
-        try:
-            while not self._stop.is_set():
-                if ahead is None:
-                    ahead = asyncio.create_task(self._next(cursor, BLOCK_MS))
-                if not await self._unless_stopped(ahead):
-                    return
-                chunk, batch = ahead.result()
-                ahead = None
-                if chunk.replication_id != primary:
-                    log.warning("recorder.failover", shard=self.shard, was=primary, now=chunk.replication_id)
-                    primary, cursor = chunk.replication_id, BEGINNING
-                    continue
-                self._note_lag(chunk)
-                if not chunk.entries:
-                    continue
-                cursor = batch.through.entry_id
-                if len(chunk.entries) == self._batch:  # there is more: read it while this is stored
-                    ahead = asyncio.create_task(self._next(cursor, None))
-                position = await self._store(position, batch)
-                await self._log.trim(primary, cursor)
-                if ahead is None and len(chunk.entries) < LINGER_BELOW:
-                    await self._pause(LINGER_SECONDS)
-        finally:
-            if ahead is not None:
-                ahead.cancel()
-                await asyncio.gather(ahead, return_exceptions=True)
+        while not self._stop.is_set():
+            # One entry is enough to know there is work; batches are held by a few shards of the process at a time.
+            first = await self._unless_stopped(self._log.read(cursor, 1, BLOCK_MS))
+            if first is None:
+                return
+            self._note_lag(first)
+            if first.replication_id != primary:
+                log.warning("recorder.failover", shard=self.shard, was=primary, now=first.replication_id)
+                primary, cursor = first.replication_id, BEGINNING
+            elif first.entries:
+                async with self._turns:
+                    cursor = await self._catch_up(primary, cursor)
+                await self._pause(LINGER_SECONDS)
 
-    async def _next(self, cursor: str, block_ms: int | None) -> tuple[Chunk, Batch]:
-        chunk = await self._log.read(cursor, self._batch, block_ms)
+    async def _catch_up(self, primary: str, cursor: str) -> str:
+        """Record what follows `cursor`, for a turn at most. Returns the new cursor."""
+        ahead = asyncio.create_task(self._next(cursor))
+        try:
+            for left in range(BATCHES_PER_TURN - 1, -1, -1):
+                chunk, batch = await ahead
+                if chunk.replication_id != primary or not chunk.entries:
+                    break
+                self._note_lag(chunk)
+                cursor = batch.through.entry_id
+                more = len(chunk.entries) == self._batch and left > 0 and not self._stop.is_set()
+                if more:  # read on while this is stored
+                    ahead = asyncio.create_task(self._next(cursor))
+                await self._store(batch)
+                await self._log.trim(primary, cursor)
+                if not more:
+                    break
+        finally:
+            ahead.cancel()
+            await asyncio.gather(ahead, return_exceptions=True)
+        return cursor
+
+    async def _next(self, cursor: str) -> tuple[Chunk, Batch]:
+        chunk = await self._log.read(cursor, self._batch, None)
         entries: list[Entry] = []
         tails: dict[str, str] = {}
         rejects: list[Reject] = []
@@ -121,12 +140,12 @@ class ShardRecorder:
         through = chunk.entries[-1][0].decode() if chunk.entries else cursor
         return chunk, Batch(Position(chunk.replication_id, through), entries, tails, rejects)
 
-    async def _store(self, position: Position, batch: Batch) -> Position:
+    async def _store(self, batch: Batch) -> None:
         """Store a batch, for ever if need be; an entry PostgreSQL refuses is found by halving and set aside."""
         parts = [batch]
         while parts:
             part = parts.pop()
-            through = part.through
+            through, position = part.through, self._position
             if through.replication_id == position.replication_id:  # a re-read does not move it back
                 through = through._replace(entry_id=later(through.entry_id, position.entry_id))
             attempt = partial(write, self._pool, self.shard, position, part._replace(through=through))
@@ -135,7 +154,7 @@ class ShardRecorder:
             except POISON as error:
                 parts.extend(_split(part, error))
                 continue
-            position = through
+            self._position = through
             self._metrics.committed(self.shard, *written)
             if part.rejects:
                 first = part.rejects[0]
@@ -147,7 +166,6 @@ class ShardRecorder:
                     reason=first.reason,
                 )
             await self._wake(writes)
-        return position
 
     async def _wake(self, writes: Writes) -> None:
         if await self._insist(partial(wake_fans, self._pool, writes)):
@@ -174,13 +192,16 @@ class ShardRecorder:
                     raise
                 delay = min(delay * 2, 5.0)
 
-    async def _unless_stopped(self, task: asyncio.Task[tuple[Chunk, Batch]]) -> bool:
-        """Wait for the task; False when stopped first."""
-        if not task.done():
-            stopped = asyncio.create_task(self._stop.wait())
-            await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    async def _unless_stopped(self, reading: Coroutine[Any, Any, Chunk]) -> Chunk | None:
+        """The result of a read that may wait; None when stopped first."""
+        read, stopped = asyncio.create_task(reading), asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait({read, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            return read.result() if read.done() else None
+        finally:
+            read.cancel()
             stopped.cancel()
-        return task.done()
+            await asyncio.gather(read, stopped, return_exceptions=True)
 
     async def _pause(self, seconds: float) -> None:
         try:

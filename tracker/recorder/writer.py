@@ -18,6 +18,7 @@ import asyncpg
 from tracker.clicklog import KIND_CLICK, KIND_DUPLICATE, KIND_PREFETCH
 from tracker.recorder import rows
 from tracker.recorder.entry import Entry, Reject
+from tracker.recorder.partitions import ulid_prefix
 from tracker.recorder.plan import HOUR_MS, Known, KnownClick, KnownVisit, Writes, decide
 from tracker.stores.postgres import Connection, Pool
 from tracker.stores.queries import load_queries
@@ -25,6 +26,7 @@ from tracker.stores.queries import load_queries
 QUERIES = load_queries("tracker.recorder", "recorder.sql")
 REJECTS_KEPT = 10_000
 LONGEST_REJECT = 65_536
+CLOCKS_APART_MS = 86_400_000
 
 
 class Position(NamedTuple):
@@ -88,8 +90,8 @@ async def wake_fans(pool: Pool, writes: Writes) -> int:
             QUERIES["wake_fans"],
             [account_id for account_id, _ in visitors],
             [visitor for _, visitor in visitors],
-            [link for link, _ in links],
-            [rows.moment(max(0, since)) for _, since in links],
+            ",".join([str(link) for link, _ in links]),
+            ",".join([str(since) for _, since in links]),
             sorted(writes.woken_clicks),
         )
     return int(status.rpartition(" ")[2])
@@ -126,13 +128,16 @@ async def _known(connection: Connection, entries: list[Entry], look_up_clicks: b
             click_ids.append(entry.visit_id)
     clicks, visits, early = {}, {}, {}
     if click_ids:
-        for row in await connection.fetch(QUERIES["known_clicks"], click_ids):
+        for row in await connection.fetch(QUERIES["known_clicks"], ",".join(click_ids), min(click_ids)):
             clicks[row["click_id"]] = _known_click(row)
     if visit_ids:
-        for row in await connection.fetch(QUERIES["known_visits"], list({*visit_ids, *named})):
+        named.update(visit_ids)
+        for row in await connection.fetch(QUERIES["known_visits"], ",".join(named), min(named)):
             visits[row["visit_id"]] = KnownVisit(row["click_id"], row["inventory_link_id"])
     if owner_ids:
-        for row in await connection.fetch(QUERIES["early_visits"], owner_ids):
+        # A visit is later than its click, but another edge's clock may have said so.
+        since = rows.moment(max(0, min(entry.at_ms for entry in entries) - CLOCKS_APART_MS))
+        for row in await connection.fetch(QUERIES["early_visits"], ",".join(owner_ids), ulid_prefix(since)):
             early[row["click_id"]] = (row["visits"], _ms(row["last_visit_at"]))
     return Known(clicks, visits, early)
 

@@ -52,7 +52,7 @@ def fields(
     visit_id = ulid(number, min(at_ms, LATEST_MS))
     owner_ms = (START_MS + of * 1000 if of_ms is None else of_ms) if of is not None else 0
     values: dict[str, Any] = {"smart_link_id": SMART_LINK, "account_id": ACCOUNT, "ip": "8.8.8.8", "user_agent": PHONE}
-    entry = {
+    entry: dict[str, bytes | str] = {
         "r": msgspec.msgpack.encode(Visit(visit_id=visit_id, at_ms=at_ms, **(values | visit))),
         "k": kind,
         "c": visit_id if of is None else ulid(of, owner_ms),
@@ -61,7 +61,9 @@ def fields(
         "m": f"{link}|https://example.com/c{link}" if link is not None else "",
         "l": lease,
     }
-    return entry | ({"s": "1"} if spilled else {})
+    if spilled:
+        entry["s"] = "1"
+    return entry
 
 
 def click_id(number: int) -> str:
@@ -71,7 +73,7 @@ def click_id(number: int) -> str:
 
 async def append(redis: Client, *entries: dict[str, Any], shard: int = 0) -> list[bytes]:
     """Append entries to a shard's log; the stream ids."""
-    return [await redis.xadd(log_key(shard), entry) for entry in entries]
+    return [bytes(await redis.xadd(log_key(shard), entry)) for entry in entries]  # type: ignore[arg-type]
 
 
 def shard_recorder(
@@ -79,7 +81,19 @@ def shard_recorder(
 ) -> tuple[ShardRecorder, asyncio.Event]:
     """A recorder of one shard, and the event that stops it."""
     stop = asyncio.Event()
-    return ShardRecorder(shard, pool, redis, geo=Geo(), batch=batch, metrics=Metrics(), stop=stop), stop
+    return (
+        ShardRecorder(
+            shard,
+            pool,
+            redis,
+            geo=Geo(),
+            batch=batch,
+            metrics=Metrics(),
+            stop=stop,
+            turns=asyncio.Semaphore(2),
+        ),
+        stop,
+    )
 
 
 @asynccontextmanager

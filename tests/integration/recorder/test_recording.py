@@ -195,7 +195,7 @@ async def test_fans_are_woken_and_the_worker_told(pool: Pool, redis: Client) -> 
     assert message["data"] == b"fans"
     await record(pool, redis, fields(6, KIND_DUPLICATE, of=4, visitor="v1", by="cookie"))
     assert await pool.fetchval("SELECT generation FROM fan_queue WHERE fan_id = 'bound'") == 2
-    await listener.aclose()
+    await listener.aclose()  # type: ignore[no-untyped-call]
 
 
 async def test_a_trim_after_a_failover_drops_nothing(redis: Client) -> None:
