@@ -1,0 +1,25 @@
+"""The whole product, started as its user starts it, against the fake platform and receiver."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from loadtests.demo.stage import Stage
+from tracker.settings import Settings
+
+
+@pytest.fixture(scope="session")
+async def stage() -> AsyncIterator[Stage]:
+    """Everything up: two accounts, four smart links, filled pools, one postback."""
+    with tempfile.TemporaryDirectory(prefix="clickbind-test-") as folder:
+        Path(folder).chmod(0o711)
+        stage = Stage(Settings(log_level="warning"), Path(folder) / "data", people=20, seed=7)
+        try:
+            await stage.start(lambda text: None)
+            yield stage
+        finally:
+            await stage.stop()
