@@ -27,7 +27,7 @@ class Access:
 
     def grant(self, platform: str, token: str, pixel: str = "", expires: float = math.inf) -> None:
         """Let `token` write to `pixel`. A pixel with grants of its own takes no other token."""
-        self._grants.setdefault(platform, []).append(Grant(token, pixel, expires))
+        self._of(platform).append(Grant(token, pixel, expires))
 
     def revoke(self, platform: str, token: str) -> None:
         """The token is known but dead from now on."""

@@ -155,7 +155,7 @@ class AdPlatforms:
         if self.books.count_only:
             return
         path, _, query = request.raw_path.partition("?")
-        headers = list(request.headers.items())
+        headers = [(str(field), value) for field, value in request.headers.items()]
         body = call.body.decode("utf-8", "replace")
         self.books.requests.append(
             Received(number, name, pixel, call.method, path, query, headers, body, now, mode.mode)
