@@ -23,18 +23,16 @@ from tracker.edge.claim import (
     Library,
     bare_entry,
     claim_command,
-    click_id_digests,
     log_command,
     pack,
 )
-from tracker.edge.classify import Classifier
-from tracker.edge.client import Client, ClientAddresses, cdn_country
 from tracker.edge.links import Link, LinkMap
 from tracker.edge.location import location
 from tracker.edge.metrics import Metrics
 from tracker.edge.pipeline import Pipeline
 from tracker.edge.spill import Spill
 from tracker.edge.ulids import UlidSource
+from tracker.edge.visit import VisitReader
 from tracker.edge.visitor import Fingerprints, VisitorCookie
 
 log = structlog.get_logger()
@@ -75,10 +73,9 @@ class Edge:
         links: LinkMap,
         spill: Spill,
         metrics: Metrics,
-        clients: ClientAddresses,
+        reader: VisitReader,
         fingerprints: Fingerprints,
         cookie: VisitorCookie,
-        base_url: str,
         now_ms: Callable[[], int],
     ) -> None:
         self.pipeline = pipeline
@@ -87,14 +84,12 @@ class Edge:
         self.metrics = metrics
         self.draining = False
         self._function = library.function
-        self._clients = clients
+        self._reader = reader
+        self._count = metrics.requests
         self._fingerprints = fingerprints
         self._cookie = cookie
-        self._base_url = base_url
-        self._https = base_url.startswith("https://")
         self._now_ms = now_ms
         self._new_id = UlidSource().new
-        self._bot_reason = Classifier().bot_reason
         self._locations: dict[str, bytes | None] = {}
         self._background: set[asyncio.Task[None]] = set()
 
@@ -132,24 +127,24 @@ class Edge:
     async def _go(self, scope: Scope, send: Send, link_id: str, method: str) -> None:
         link = self.links.get(link_id) or (await self.links.find(link_id, self._fetch_link) if link_id else None)
         if link is None:
-            self.metrics.requests["not_found"] += 1
+            self._count["not_found"] += 1
             await self._small(send, 404, b"no such link\n")
             return
         headers = parse.fold_headers(scope["headers"])
         state = link.record.state
         if parse.is_speculative(headers):
-            self.metrics.requests["prefetch"] += 1
+            self._count["prefetch"] += 1
             if method == "GET" and state == "active":
                 self._log_prefetch(link, scope, headers)
             await self._answer(send, 403, [_NO_STORE, _EMPTY])
         elif state != "active":
-            self.metrics.requests[state] += 1
+            self._count[state] += 1
             if link.fallback is None:
                 await self._small(send, 410, b"this link is no longer in use\n")
             else:
                 await self._redirect(send, link.fallback)
         elif method == "HEAD":
-            self.metrics.requests["head"] += 1
+            self._count["head"] += 1
             await self._redirect(send, link.profile)
         else:
             await self._visit(scope, send, link, headers)
@@ -157,100 +152,43 @@ class Edge:
     async def _visit(self, scope: Scope, send: Send, link: Link, headers: parse.Headers) -> None:
         now_ms = self._now_ms()
         visit_id = self._new_id(now_ms)
-        visitor = visit_id  # unless the cookie says otherwise
-        secure = self._https
-        target = link.profile
+        target, cookie = link.profile, None
         try:
-            peer = self._clients.peer(scope["client"])
-            client = self._clients.behind(peer, headers.get(b"x-forwarded-for")) if peer.trusted else peer
-            secure = secure or (peer.trusted and headers.get(b"x-forwarded-proto", b"").strip().lower() == b"https")
-            cookies = parse.parse_cookies(headers.get(b"cookie"), self._cookie.name)
-            visitor = cookies.visitor or self._new_id(now_ms)
-            visit = self._read(scope, link, headers, cookies, client, peer.trusted, now_ms, visit_id)
+            visit, known_visitor, network, is_secure = self._reader.read(scope, headers, link, visit_id, now_ms)
+            request = _encode(visit)
             if visit.bot_reason:
-                await self._store(bare_entry(link.record, _encode(visit), KIND_BOT, visit_id, cookies.visitor))
-                self.metrics.requests["bot"] += 1
-                await self._redirect(send, target)
-                return
-            target, visitor = await self._claim(link, visit, headers, client, visitor, bool(cookies.visitor))
+                self._count["bot"] += 1
+                await self._store(bare_entry(link.record, request, KIND_BOT, visit_id, known_visitor))
+            else:
+                visitor = known_visitor or self._new_id(now_ms)
+                today, yesterday = self._fingerprints.of(headers, network, now_ms, link.record.window_ms)
+                by_cookie = bool(known_visitor)
+                reply = await self._send(
+                    claim_command(self._function, link.keys, visit, request, visitor, by_cookie, today, yesterday)
+                )
+                if reply is not None:
+                    text = reply.decode()
+                    self._count["duplicate" if text[0] == "d" else LEASES[text[1]]] += 1
+                    visitor = text[2:28]
+                    target = self._target(link, text[28:])
+                else:
+                    await self._degrade(link, request, visit_id, visitor, by_cookie)
+                    target = link.reserve_url
+                cookie = self._cookie.header(visitor, is_secure)
         except Exception:
             # A fan is waiting: whatever is wrong with us, the creator's page is better than an error page.
             log.exception("edge.click_failed", smart_link_id=link.record.smart_link_id, visit_id=visit_id)
+            self._count["failed"] += 1
             self.metrics.unrecorded += 1
-            self.metrics.requests["failed"] += 1
-        await self._redirect(send, target, self._cookie.header(visitor, secure))
+        await self._redirect(send, target, cookie)
 
-    def _read(
-        self,
-        scope: Scope,
-        link: Link,
-        headers: parse.Headers,
-        cookies: parse.Cookies,
-        client: Client,
-        is_proxied: bool,
-        now_ms: int,
-        visit_id: str,
-    ) -> Visit:
-        raw_query: bytes = scope["query_string"]
-        query = parse.parse_query(raw_query)
-        truncated = query.truncated
-        if cookies.truncated:
-            truncated += cookies.truncated
-        user_agent = parse.header_text(headers.get(b"user-agent"), parse.USER_AGENT_CAP, "user_agent", truncated)
-        record = link.record
-        landing = f"{self._base_url}/go/{record.smart_link_id}"
-        if raw_query:
-            landing = f"{landing}?{parse.clean(raw_query[: parse.LANDING_CAP].decode('utf-8', 'replace'))}"
-            if len(landing) > parse.LANDING_CAP:
-                landing = landing[: parse.LANDING_CAP]
-                truncated.append("landing_url")
-        return Visit(  # type: ignore[call-arg]  # by position: 34 names would cost more than the encoding
-            visit_id,
-            now_ms,
-            record.smart_link_id,
-            record.account_id,
-            client.ip,
-            user_agent,
-            parse.header_text(headers.get(b"referer"), parse.REFERRER_CAP, "referrer", truncated),
-            parse.header_text(headers.get(b"accept-language"), parse.LANGUAGE_CAP, "accept_language", truncated),
-            landing,
-            *query.values,  # type: ignore[arg-type]
-            query.other,
-            *cookies.platform,
-            cdn_country(headers) if is_proxied else "",
-            self._bot_reason(user_agent),
-            tuple(truncated),
-        )
-
-    async def _claim(
-        self, link: Link, visit: Visit, headers: parse.Headers, client: Client, visitor: str, by_cookie: bool
-    ) -> tuple[bytes, str]:
-        """Where the visitor goes, and who they are. Falls back to the reserve link and the spill."""
-        request = _encode(visit)
-        command = claim_command(
-            self._function,
-            link.keys,
-            now_ms=visit.at_ms,
-            visit_id=visit.visit_id,
-            visitor=visitor,
-            by_cookie=by_cookie,
-            fingerprints=self._fingerprints.of(headers, client.network, visit.at_ms, link.record.window_ms),
-            ecid=visit.ecid,
-            click_ids=click_id_digests(visit.fbclid, visit.ttclid, visit.sccid, visit.gclid),
-            request=request,
-        )
-        reply = await self._send(command)
-        if reply is not None:
-            text: str = reply.decode()
-            self.metrics.requests["duplicate" if text[0] == "d" else LEASES[text[1]]] += 1
-            return self._target(link, text[28:]), text[2:28]
+    async def _degrade(self, link: Link, request: bytes, visit_id: str, visitor: str, by_cookie: bool) -> None:
+        """Keep a click the claim failed for: the visitor gets the reserve link, known to be shared, else the profile."""
+        self._count["degraded"] += 1
         record = link.record
         known = "cookie" if by_cookie else "new"
         lease = "reserve" if record.reserve else "none"
-        entry = Entry(record.shard, request, KIND_CLICK, visit.visit_id, visitor, known, record.reserve, lease)
-        await self._spill(entry)
-        self.metrics.requests["degraded"] += 1
-        return link.reserve_url, visitor
+        await self._spill(Entry(record.shard, request, KIND_CLICK, visit_id, visitor, known, record.reserve, lease))
 
     async def _send(self, command: bytes) -> bytes | None:
         """The reply to a command that writes to the log, or None when it must be taken as not carried out."""
@@ -262,7 +200,7 @@ class Edge:
         if type(reply) is bytes:
             pipeline.accepted()
             return reply
-        if isinstance(reply, hiredis.ReplyError) and pipeline.refused(reply):
+        if isinstance(reply, hiredis.ReplyError) and await pipeline.refused(reply):
             waiter = pipeline.submit(command)
             reply = await waiter if waiter is not None else None
             if type(reply) is bytes:

@@ -10,7 +10,7 @@ from zlib import crc32
 
 import hiredis
 
-from tracker.clicklog import KIND_BOT, KIND_PREFETCH, EdgeLink, log_key, pool_key
+from tracker.clicklog import KIND_BOT, KIND_PREFETCH, EdgeLink, Visit, log_key, pool_key
 
 LEASES = {"e": "exclusive", "s": "shared", "r": "reserve", "n": "none"}
 pack = cast(Callable[[tuple[str | bytes, ...]], bytes], hiredis.pack_command)
@@ -53,33 +53,40 @@ class LinkKeys:
 
 
 def ecid_suffix(ecid: str) -> str:
-    """What of an external click id stands in a record's key: ':' and a digest, 16 hex digits; ':' alone when absent."""
-    return ":" + hashlib.blake2b(ecid.encode(), digest_size=8).hexdigest() if ecid else ":"
+    """What of an external click id stands in a record's key: ':' and itself, or, of a long one, '#' and its digest."""
+    if len(ecid) <= 40:
+        return ":" + ecid
+    return "#" + hashlib.blake2b(ecid.encode(), digest_size=16).hexdigest()
 
 
 def click_id_digests(fbclid: str, ttclid: str, sccid: str, gclid: str) -> str:
     """Four times eight characters, to tell unequal click ids apart; '--------' for an absent one."""
     if not (fbclid or ttclid or sccid or gclid):
         return _ABSENT * 4
-    return "".join([f"{crc32(value.encode()):08x}" if value else _ABSENT for value in (fbclid, ttclid, sccid, gclid)])
+    return (
+        (f"{crc32(fbclid.encode()):08x}" if fbclid else _ABSENT)
+        + (f"{crc32(ttclid.encode()):08x}" if ttclid else _ABSENT)
+        + (f"{crc32(sccid.encode()):08x}" if sccid else _ABSENT)
+        + (f"{crc32(gclid.encode()):08x}" if gclid else _ABSENT)
+    )
 
 
 def claim_command(
     function: str,
     keys: LinkKeys,
-    *,
-    now_ms: int,
-    visit_id: str,
+    visit: Visit,
+    request: bytes,
     visitor: str,
     by_cookie: bool,
-    fingerprints: tuple[str, str],
-    ecid: str,
-    click_ids: str,
-    request: bytes,
+    today: str,
+    yesterday: str,
 ) -> bytes:
-    """The packed FCALL of one visit. `request` is the msgpack of its `Visit`; keys and arguments as claim.lua lists them."""
-    suffix = ecid_suffix(ecid)
-    today, yesterday = fingerprints
+    """The packed FCALL of one visit; keys and arguments as claim.lua lists them.
+
+    `request`: the msgpack of `visit`. `today`, `yesterday`: its fingerprint under both keys; yesterday's may be ''.
+    """
+    suffix = ecid_suffix(visit.ecid)
+    click_ids = click_id_digests(visit.fbclid, visit.ttclid, visit.sccid, visit.gclid)
     known = "cookie" if by_cookie else "new"
     by_visitor = f"{keys.by_visitor}{visitor}{suffix}"
     by_fingerprint = f"{keys.by_fingerprint}{today}{suffix}"
@@ -87,11 +94,11 @@ def claim_command(
         return pack((
             "FCALL", function, "5", keys.log, keys.pool, by_visitor, by_fingerprint,
             f"{keys.by_fingerprint}{yesterday}{suffix}",
-            str(now_ms), keys.window, visit_id, visitor, known, click_ids, keys.reserve, request,
+            str(visit.at_ms), keys.window, visit.visit_id, visitor, known, click_ids, keys.reserve, request,
         ))  # fmt: skip
     return pack((
         "FCALL", function, "4", keys.log, keys.pool, by_visitor, by_fingerprint,
-        str(now_ms), keys.window, visit_id, visitor, known, click_ids, keys.reserve, request,
+        str(visit.at_ms), keys.window, visit.visit_id, visitor, known, click_ids, keys.reserve, request,
     ))  # fmt: skip
 
 

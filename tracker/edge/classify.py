@@ -11,7 +11,6 @@ import re
 from crawleruseragents import CRAWLER_USER_AGENTS_DATA
 
 NO_USER_AGENT = "no-user-agent"
-_CACHE_LIMIT = 20_000
 
 # Lower-case substrings no fan's browser sends: link-preview and ad-review fetchers, then crawlers and automation.
 _PREVIEWS = (
@@ -88,20 +87,3 @@ def bot_reason(user_agent: str) -> str:
 
 def _name(pattern: str) -> str:
     return "crawler:" + re.sub(r"[^A-Za-z0-9._ -]+", "", pattern).strip().lower()[:60]
-
-
-class Classifier:
-    """`bot_reason` with a bounded memory: a campaign's clicks share few user agents."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, str] = {}
-
-    def bot_reason(self, user_agent: str) -> str:
-        """As the function of this name."""
-        try:
-            return self._known[user_agent]
-        except KeyError:
-            if len(self._known) >= _CACHE_LIMIT:
-                self._known.clear()
-            reason = self._known[user_agent] = bot_reason(user_agent)
-            return reason

@@ -44,12 +44,13 @@ Fetch = Callable[[str], Awaitable[Any]]
 class Link:
     """A smart link ready for use: its record and what is derived from it once."""
 
-    __slots__ = ("fallback", "keys", "profile", "raw", "record", "reserve_url")
+    __slots__ = ("address", "fallback", "keys", "profile", "raw", "record", "reserve_url")
 
-    def __init__(self, raw: bytes, last_resort: bytes) -> None:
+    def __init__(self, raw: bytes, base_url: str, last_resort: bytes) -> None:
         self.raw = raw
         self.record = _decode(raw)
         self.keys = LinkKeys(self.record)
+        self.address = f"{base_url}/go/{self.record.smart_link_id}"
         self.fallback = location(self.record.fallback_url)
         self.profile = location(self.record.profile_url) or last_resort
         self.reserve_url = location(self.record.reserve.partition("|")[2]) or self.profile
@@ -58,8 +59,9 @@ class Link:
 class LinkMap:
     """Links by id (upper case). Values stay encoded until their first use: most of 100,000 links are never clicked."""
 
-    def __init__(self, folder: Path, last_resort: bytes) -> None:
+    def __init__(self, folder: Path, base_url: str, last_resort: bytes) -> None:
         self._links: dict[str, bytes | Link] = {}
+        self._base_url = base_url
         self._last_resort = last_resort
         self._unknown: dict[str, float] = {}
         self._asking: dict[str, asyncio.Future[None]] = {}
@@ -80,7 +82,7 @@ class LinkMap:
 
     def _open(self, link_id: str, raw: bytes) -> Link | None:
         try:
-            link = Link(raw, self._last_resort)
+            link = Link(raw, self._base_url, self._last_resort)
         except msgspec.DecodeError as error:
             log.error("edge.link_unreadable", smart_link_id=link_id, error=str(error))
             del self._links[link_id]

@@ -1,17 +1,15 @@
-"""One connection to Valkey that all clicks of this process share, and the breaker around it.
+"""The way to Valkey that all clicks of this process share, and the breaker around it.
 
 Commands queued in one turn of the event loop leave in one write; with `appendfsync always` Valkey answers them after one
 fsync, so clicks commit in groups. Nothing is retried: a command that is not answered within its budget is the caller's to
 spill. A timeout, a lost connection, or several refusals in a row open the breaker; it closes when a fresh connection takes a
-write within the budget. redis-py's client is not used here: it holds one connection per command in flight.
+write within the budget.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-import ssl
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +18,7 @@ import structlog
 from redis.asyncio.connection import parse_url
 
 from tracker.edge.claim import pack
+from tracker.edge.wire import Reply, Session, Wire, dial
 
 log = structlog.get_logger()
 
@@ -27,90 +26,12 @@ CONNECT_SECONDS = 1.0
 RETRY_SECONDS = (0.02, 0.5)  # first and longest pause between attempts to connect
 REFUSALS_TO_OPEN = 5
 MAX_WAITING = 20_000  # commands in flight: beyond it Valkey is not keeping up, whatever the clock says
+WIRES = 4
 PROBE_KEY = "cb:edge:probe"
-
-_NOTHING = object()
-Reply = Any  # bytes, int, list, None or hiredis.ReplyError
 
 
 class Unavailable(Exception):
     """Valkey cannot be used. The message says why, in words for the readiness answer."""
-
-
-class _Session(asyncio.Protocol):
-    """One connection: packed commands out, replies to their waiters in order."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, observe: Callable[[float, int], None]) -> None:
-        self._loop = loop
-        self._observe = observe
-        self._reader = hiredis.Reader(notEnoughData=_NOTHING)
-        self._transport: asyncio.Transport | None = None
-        self._outgoing: list[bytes] = []
-        self._waiters: deque[asyncio.Future[Reply]] = deque()
-        self._marks: deque[tuple[int, float, int]] = deque()  # per write: commands sent so far, when it left, its own
-        self._sent = self._answered = 0
-        self.lost: asyncio.Future[str] = loop.create_future()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport  # type: ignore[assignment]
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.fail(f"the connection to Valkey was lost ({exc})" if exc else "Valkey closed the connection")
-
-    def data_received(self, data: bytes) -> None:
-        reader, waiters = self._reader, self._waiters
-        try:
-            reader.feed(data)
-            while (reply := reader.gets()) is not _NOTHING:
-                waiter = waiters.popleft()
-                self._answered += 1
-                if not waiter.done():
-                    waiter.set_result(reply)
-        except (hiredis.ProtocolError, IndexError) as error:
-            self.fail(f"Valkey answered something unexpected ({error!r})")
-            return
-        marks, answered = self._marks, self._answered
-        if marks and marks[0][0] <= answered:
-            now = self._loop.time()
-            while marks and marks[0][0] <= answered:
-                _, left_at, commands = marks.popleft()
-                self._observe(now - left_at, commands)
-
-    def submit(self, command: bytes) -> asyncio.Future[Reply]:
-        waiter = self._loop.create_future()
-        self._waiters.append(waiter)
-        if not self._outgoing:
-            self._loop.call_soon(self._flush)
-        self._outgoing.append(command)
-        return waiter
-
-    def _flush(self) -> None:
-        if self.lost.done() or self._transport is None:
-            return
-        self._sent += len(self._outgoing)
-        self._marks.append((self._sent, self._loop.time(), len(self._outgoing)))
-        self._transport.write(b"".join(self._outgoing))
-        self._outgoing.clear()
-
-    @property
-    def waiting(self) -> int:
-        return len(self._waiters)
-
-    def oldest(self) -> float | None:
-        """When the oldest unanswered write left (loop time)."""
-        return self._marks[0][1] if self._marks else None
-
-    def fail(self, reason: str) -> None:
-        """Give the connection up; whoever waits gets None."""
-        if not self.lost.done():
-            self.lost.set_result(reason)
-        if self._transport is not None:
-            self._transport.abort()
-        while self._waiters:
-            waiter = self._waiters.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
-        self._marks.clear()
 
 
 class Pipeline:
@@ -131,9 +52,10 @@ class Pipeline:
         self._load_command = load_command
         self._observe = observe
         self._on_up = on_up
-        self._session: _Session | None = None
+        self._session: Session | None = None
         self._watching = False
         self._refusals = 0
+        self._loading: asyncio.Future[Reply] | None = None
         self._loaded_at = 0.0
         self._task: asyncio.Task[None] | None = None
         self.trouble = "Valkey has not been reached yet"
@@ -177,13 +99,14 @@ class Pipeline:
             self._loop.call_later(self._tick, self._watch)
         return session.submit(command)
 
-    def refused(self, error: hiredis.ReplyError) -> bool:
-        """Note an error reply. Returns True when the command may be sent once more, because it only missed its function."""
+    async def refused(self, error: hiredis.ReplyError) -> bool:
+        """Note an error reply. Returns True when the command may be sent once more: it only missed its function."""
         text = str(error)
         if "unction not found" in text and self._session is not None:
-            if self._loop.time() - self._loaded_at > self._budget:
-                self._loaded_at = self._loop.time()
-                self.submit(self._load_command)
+            if self._loading is None or self._loop.time() - self._loaded_at > self._budget:
+                self._loading, self._loaded_at = self.submit(self._load_command), self._loop.time()
+            if self._loading is not None:
+                await asyncio.wait([self._loading])
             return True
         self._refusals += 1
         if self._refusals >= REFUSALS_TO_OPEN:
@@ -218,7 +141,7 @@ class Pipeline:
         else:
             call(*args)
 
-    def _judge(self, session: _Session, oldest: float) -> None:
+    def _judge(self, session: Session, oldest: float) -> None:
         if session is self._session and session.oldest() == oldest:
             self._open("Valkey did not answer within the claim budget")
 
@@ -242,16 +165,18 @@ class Pipeline:
             self._on_up()
             self._open(await asyncio.shield(session.lost))
 
-    async def _connect(self) -> _Session:
-        async with asyncio.timeout(CONNECT_SECONDS):
-            session = await self._dial()
+    async def _connect(self) -> Session:
+        session = Session(self._loop, self._observe)
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                for command in self._greeting():
-                    await self._must(session, command)
+                for _ in range(WIRES):
+                    wire = await dial(self._options, session)
+                    for command in self._greeting():
+                        await self._must(session, wire, command)
+                await self._must(session, wire, self._load_command)
             # Only a write shows that Valkey is neither full, read-only nor loading; only a prompt one that it keeps up.
             async with asyncio.timeout(self._budget):
-                await self._must(session, pack(("SET", PROBE_KEY, "1", "PX", "60000")))
+                await self._must(session, wire, pack(("SET", PROBE_KEY, "1", "PX", "60000")))
         except BaseException:
             session.fail("not usable")
             raise
@@ -265,40 +190,12 @@ class Pipeline:
             commands.append(pack(("AUTH", *user, options["password"])))
         if options.get("db"):
             commands.append(pack(("SELECT", str(options["db"]))))
-        return [*commands, self._load_command]
+        return commands
 
     @staticmethod
-    async def _must(session: _Session, command: bytes) -> None:
-        reply = await session.submit(command)
+    async def _must(session: Session, wire: Wire, command: bytes) -> None:
+        reply = await session.ask(wire, command)
         if reply is None:
             raise Unavailable(session.lost.result())
         if isinstance(reply, hiredis.ReplyError):
             raise Unavailable(f"Valkey refuses us: {str(reply)[:120]}")
-
-    async def _dial(self) -> _Session:
-        options = self._options
-        loop = asyncio.get_running_loop()
-
-        def make() -> _Session:
-            return _Session(loop, self._observe)
-
-        if "path" in options:
-            _, session = await loop.create_unix_connection(make, options["path"])
-            return session
-        secure = _tls(options) if "connection_class" in options else None
-        _, session = await loop.create_connection(
-            make, options.get("host", "localhost"), options.get("port", 6379), ssl=secure
-        )
-        return session
-
-
-def _tls(options: Any) -> ssl.SSLContext | None:
-    if not options["connection_class"].__name__.startswith("SSL"):
-        return None
-    context = ssl.create_default_context(cafile=options.get("ssl_ca_certs"))
-    if options.get("ssl_certfile"):
-        context.load_cert_chain(options["ssl_certfile"], options.get("ssl_keyfile"))
-    if options.get("ssl_cert_reqs") == "none":
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context

@@ -6,7 +6,7 @@ Rules: behaviour contract, section 2 (which parameters), section 11 (macros as a
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from collections.abc import Sequence
 from urllib.parse import unquote_plus
 
 from tracker.edge.ulids import is_lower_ulid
@@ -40,33 +40,17 @@ _BETWEEN_MACROS = "-_.:|,~ "
 
 _COOKIE_FIELDS = {b"_fbp": 0, b"_fbc": 1, b"_ttp": 2, b"_scid": 3}
 COOKIE_NAMES = ("fbp", "fbc", "ttp", "scid")
-SPECULATIVE = (
-    (b"sec-purpose", (b"prefetch", b"prerender")),
-    (b"purpose", (b"prefetch", b"prerender", b"preview")),
-    (b"x-purpose", (b"prefetch", b"prerender", b"preview")),
-    (b"x-moz", (b"prefetch",)),
-)
+SPECULATIVE = {
+    b"sec-purpose": (b"prefetch", b"prerender"),
+    b"purpose": (b"prefetch", b"prerender", b"preview"),
+    b"x-purpose": (b"prefetch", b"prerender", b"preview"),
+    b"x-moz": (b"prefetch",),
+}
 
 Headers = dict[bytes, bytes]
 
 
-class Query(NamedTuple):
-    """A parsed query string."""
-
-    values: list[str]  # by position in PARAMETERS
-    other: str  # all other parameters, as they came
-    truncated: list[str]  # names of the fields that were cut
-
-
-class Cookies(NamedTuple):
-    """The cookies we read."""
-
-    visitor: str  # '' when absent or not one of ours
-    platform: list[str]  # fbp, fbc, ttp, scid
-    truncated: list[str]
-
-
-_NO_COOKIES = Cookies("", ["", "", "", ""], [])
+_NO_COOKIES = ("", "", "", "")
 
 
 def clean(text: str) -> str:
@@ -76,19 +60,21 @@ def clean(text: str) -> str:
 
 def is_macro(value: str) -> bool:
     """Whether a click id is nothing but unexpanded macros: `{clickid}`, `{{ad.id}}`, `__CLICKID__`, `${SUBID}`, …"""
-    return value[0] in _MACRO_MARKS and not _MACRO.sub("", value).strip(_BETWEEN_MACROS)
+    return not _MACRO.sub("", value).strip(_BETWEEN_MACROS)
 
 
-def parse_query(raw: bytes) -> Query:
-    """The parameters of a raw query string. At most 100 are looked at; of one given twice the first with a value wins."""
+def parse_query(text: str, truncated: list[str]) -> tuple[list[str], str]:
+    """(values by position in PARAMETERS, all other parameters as they came) of a query string, decoded as UTF-8.
+
+    At most 100 parameters are looked at; of one given twice the first with a value wins. Names of fields that were cut are
+    added to `truncated`.
+    """
     values = _BLANK.copy()
-    truncated: list[str] = []
-    if not raw:
-        return Query(values, "", truncated)
     others: list[str] = []
-    pieces = raw.decode("utf-8", "replace").split("&", MAX_PARAMETERS)
-    overflow = len(pieces) > MAX_PARAMETERS
-    if overflow:
+    pieces = text.split("&", MAX_PARAMETERS)
+    is_plain = "%" not in text and "+" not in text and text.isprintable()
+    has_overflow = len(pieces) > MAX_PARAMETERS
+    if has_overflow:
         pieces.pop()
     for piece in pieces:
         name, _, value = piece.partition("=")
@@ -100,23 +86,24 @@ def parse_query(raw: bytes) -> Query:
         if not value or values[index]:
             continue
         cap = CAPS[index]
-        if index < CLICK_IDS and value[0] == "%" and is_macro(value[:cap]):
-            continue  # %%CLICKID%%: percent-decoding would mangle it
-        if "%" in value or "+" in value:
-            cut = value[: cap * 12]  # a character takes at most four escaped bytes
-            value = unquote_plus(cut, errors="replace")
-        value = clean(value)
+        if not is_plain:
+            if value[0] == "%" and index < CLICK_IDS and is_macro(value[:cap]):
+                continue  # %%CLICKID%%: percent-decoding would mangle it
+            # A character takes at most four escaped bytes.
+            value = clean(unquote_plus(value[: cap * 12], errors="replace"))
+            if not value:
+                continue
         if len(value) > cap:
             value = value[:cap]
             truncated.append(PARAMETERS[index])
-        if not value or (index < CLICK_IDS and is_macro(value)):
+        if index < CLICK_IDS and value[0] in _MACRO_MARKS and is_macro(value):
             continue
         values[index] = value
     other = clean("&".join(others)) if others else ""
-    if overflow or len(other) > OTHER_CAP:
+    if has_overflow or len(other) > OTHER_CAP:
         other = other[:OTHER_CAP]
         truncated.append("other_params")
-    return Query(values, other, truncated)
+    return values, other
 
 
 def _unusual_index(name: str) -> int | None:
@@ -127,13 +114,12 @@ def _unusual_index(name: str) -> int | None:
     return _INDEX["sccid"] if len(name) == 5 and name.lower() == "sccid" else None
 
 
-def parse_cookies(raw: bytes | None, visitor_cookie: bytes) -> Cookies:
-    """The visitor and the platforms' cookies of a Cookie header. A visitor id we could not have given out is ignored."""
+def parse_cookies(raw: bytes | None, visitor_cookie: bytes, truncated: list[str]) -> tuple[str, Sequence[str]]:
+    """(visitor id or '', [fbp, fbc, ttp, scid]) of a Cookie header. A visitor id we could not have given out is ignored."""
     if not raw:
-        return _NO_COOKIES
+        return "", _NO_COOKIES
     visitor = ""
     platform = ["", "", "", ""]
-    truncated: list[str] = []
     for part in raw[:MAX_COOKIE_BYTES].split(b";", MAX_PARAMETERS):
         name, _, value = part.strip().partition(b"=")
         if name == visitor_cookie:
@@ -142,12 +128,8 @@ def parse_cookies(raw: bytes | None, visitor_cookie: bytes) -> Cookies:
             continue
         index = _COOKIE_FIELDS.get(name)
         if index is not None and not platform[index]:
-            text = clean(value.decode("utf-8", "replace"))
-            if len(text) > COOKIE_CAP:
-                text = text[:COOKIE_CAP]
-                truncated.append(COOKIE_NAMES[index])
-            platform[index] = text
-    return Cookies(visitor, platform, truncated)
+            platform[index] = header_text(value, COOKIE_CAP, COOKIE_NAMES[index], truncated)
+    return visitor, platform
 
 
 def fold_headers(headers: list[tuple[bytes, bytes]]) -> Headers:
@@ -167,12 +149,11 @@ def fold_headers(headers: list[tuple[bytes, bytes]]) -> Headers:
 
 def is_speculative(headers: Headers) -> bool:
     """Whether the browser or app loads this page ahead of a tap that may never come (contract, section 2)."""
-    for name, marks in SPECULATIVE:
-        if name in headers:
-            value = headers[name].lower()
-            if any(mark in value for mark in marks):
-                return True
-    return False
+    if SPECULATIVE.keys().isdisjoint(headers):
+        return False
+    return any(
+        mark in headers[name].lower() for name, marks in SPECULATIVE.items() if name in headers for mark in marks
+    )
 
 
 def header_text(value: bytes | None, cap: int, name: str, truncated: list[str]) -> str:

@@ -25,6 +25,7 @@ from tracker.edge.pipeline import Pipeline
 from tracker.edge.protocol import EdgeProtocol
 from tracker.edge.replay import Replayer
 from tracker.edge.spill import Spill
+from tracker.edge.visit import VisitReader
 from tracker.edge.visitor import Fingerprints, VisitorCookie
 from tracker.secrets import Secrets, installation_key
 from tracker.settings import ConfigurationError, Settings
@@ -52,7 +53,7 @@ class Service:
         library = Library()
         self.metrics = Metrics()
         self.client = valkey.connect(url)
-        self.links = LinkMap(settings.spill_path, last_resort)
+        self.links = LinkMap(settings.spill_path, settings.base_url, last_resort)
         self.spill = Spill(settings.spill_path)
         self.pipeline = Pipeline(
             url,
@@ -68,10 +69,9 @@ class Service:
             links=self.links,
             spill=self.spill,
             metrics=self.metrics,
-            clients=ClientAddresses(settings.trusted_proxies),
+            reader=VisitReader(ClientAddresses(settings.trusted_proxies), settings.visitor_cookie, settings.base_url),
             fingerprints=Fingerprints(Secrets(installation_key(settings)).derive("visitor fingerprint")),
             cookie=VisitorCookie(settings.visitor_cookie),
-            base_url=settings.base_url,
             now_ms=now_ms,
         )
         gauge = self.metrics.gauge

@@ -21,7 +21,7 @@ class Fingerprints:
     def __init__(self, root: bytes) -> None:
         self._root = root
         self._day = -1
-        self._today = self._yesterday = b""
+        self._today = self._yesterday = hashlib.blake2b()
 
     def of(self, headers: dict[bytes, bytes], network: bytes, now_ms: int, window_ms: int) -> tuple[str, str]:
         """(today's, yesterday's) hash, 24 hex digits each. Yesterday's is '' once nothing of yesterday can be remembered."""
@@ -38,13 +38,17 @@ class Fingerprints:
             parts.append(brands[:_VALUE_CAP])
             parts += [headers.get(name, b"")[:_VALUE_CAP] for name in _HINTS]
         material = b"\0".join(parts)
-        today = hashlib.blake2b(material, digest_size=12, key=self._today).hexdigest()
+        today = self._today.copy()
+        today.update(material)
         if now_ms % DAY_MS > window_ms:
-            return today, ""
-        return today, hashlib.blake2b(material, digest_size=12, key=self._yesterday).hexdigest()
+            return today.hexdigest(), ""
+        yesterday = self._yesterday.copy()
+        yesterday.update(material)
+        return today.hexdigest(), yesterday.hexdigest()
 
-    def _key(self, day: int) -> bytes:
-        return hmac.digest(self._root, b"visitor fingerprint of UTC day %d" % day, "sha256")
+    def _key(self, day: int) -> hashlib.blake2b:
+        key = hmac.digest(self._root, b"visitor fingerprint of UTC day %d" % day, "sha256")
+        return hashlib.blake2b(digest_size=12, key=key)
 
 
 class VisitorCookie:
