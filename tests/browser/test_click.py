@@ -15,6 +15,7 @@ from loadtests.demo.stage import Stage
 from tests.acceptance.conftest import stage  # noqa: F401
 from tracker.stores.urls import database_url
 
+PERSON = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
@@ -53,7 +54,8 @@ async def ad_page(stage: Stage) -> AsyncIterator[str]:  # noqa: F811
 
 
 async def test_a_person_clicks_lands_and_subscribes(stage: Stage, browser: Browser, ad_page: str) -> None:  # noqa: F811
-    context = await browser.new_context()
+    # Headless Chromium says so in its user agent, and is a bot to us; a person's does not.
+    context = await browser.new_context(user_agent=PERSON)
     page = await context.new_page()
     await page.goto(ad_page)
     await page.click("#ad")

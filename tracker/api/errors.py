@@ -75,6 +75,11 @@ def http_error(_: Request[Any, Any, Any], error: HTTPException) -> Response[dict
     return _answer(error.status_code, {"error": code, "message": error.detail})
 
 
+def too_deep(request: Request[Any, Any, Any], error: RecursionError) -> Response[dict[str, Any]]:
+    """JSON nested deeper than the parser goes: nothing we take is."""
+    return _answer(400, {"error": "BAD_REQUEST", "message": "The JSON body is nested too deeply."})
+
+
 def store_away(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
     """A store is down: 503 with a Retry-After, so that a caller (a provider's webhook too) tries again."""
     log.warning("api.store_away", path=request.url.path, error=type(error).__name__)
@@ -94,6 +99,7 @@ HANDLERS: dict[Any, Any] = {
     Invalid: invalid,
     ValidationException: bad_request,
     HTTPException: http_error,
+    RecursionError: too_deep,
     ConnectionError: store_away,
     TimeoutError: store_away,
     asyncpg.PostgresConnectionError: store_away,
