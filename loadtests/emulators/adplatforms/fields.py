@@ -17,6 +17,11 @@ def words(text: str) -> tuple[str, ...]:
     return tuple(text.split())
 
 
+def is_one_of(value: object, options: frozenset[str]) -> bool:
+    """One of the texts; a list or an object is none of them."""
+    return isinstance(value, str) and value in options
+
+
 def is_hash(value: object) -> bool:
     """64 lower-case hexadecimal digits."""
     return isinstance(value, str) and _HASH.fullmatch(value) is not None

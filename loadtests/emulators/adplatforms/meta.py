@@ -23,6 +23,7 @@ from .fields import (
     is_hash,
     is_integer,
     is_number,
+    is_one_of,
     is_page,
     looks_hashed,
     values_of,
@@ -171,7 +172,7 @@ def _required(event: dict[str, Any]) -> list[Finding]:
     found = []
     if not isinstance(event.get("event_name"), str) or not event["event_name"]:
         found.append(_invalid("event_name", "event_name is required and must be a string"))
-    if event.get("action_source") not in ACTION_SOURCES:
+    if not is_one_of(event.get("action_source"), ACTION_SOURCES):
         found.append(_invalid("action_source", "action_source is required and must be one of Meta's values"))
     if not isinstance(event.get("user_data"), dict):
         found.append(_invalid("user_data", "user_data is required and must be an object"))

@@ -12,7 +12,18 @@ from urllib.parse import unquote
 
 from .access import Access
 from .faults import OK, Mode
-from .fields import CURRENCIES, EMPTY_HASH, is_address, is_hash, is_number, is_page, looks_hashed, values_of, words
+from .fields import (
+    CURRENCIES,
+    EMPTY_HASH,
+    is_address,
+    is_hash,
+    is_number,
+    is_one_of,
+    is_page,
+    looks_hashed,
+    values_of,
+    words,
+)
 from .verdicts import Accepted, Answer, Call, Finding, Verdict, warning
 
 MODES = frozenset({"invalid_in_200"})
@@ -56,7 +67,7 @@ def inspect(event: object, now: float) -> list[Finding]:
         return [_invalid("event_type", "an event must be an object")]
     found = _time(event, now)
     name, source = event.get("event_name"), event.get("action_source")
-    if name not in EVENT_NAMES:
+    if not is_one_of(name, EVENT_NAMES):
         found.append(_invalid("event_name", f"event_name {name!r} is not supported"))
     if not isinstance(source, str) or source.upper() not in ACTION_SOURCES:
         found.append(_invalid("action_source", "action_source must be WEB, MOBILE_APP or OFFLINE"))
@@ -183,7 +194,7 @@ def _custom(event: dict[str, Any]) -> list[Finding]:
         found.append(warning("value_text", "custom_data.value should be a number"))
     elif value is not None and not is_number(value):
         found.append(_invalid("value", "custom_data.value must be a number"))
-    if currency is not None and currency not in CURRENCIES:
+    if currency is not None and not is_one_of(currency, CURRENCIES):
         found.append(_invalid("currency", f"currency {currency!r} is not an ISO 4217 code in upper case"))
     return found
 

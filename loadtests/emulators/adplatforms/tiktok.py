@@ -12,7 +12,18 @@ from typing import Any
 
 from .access import Access
 from .faults import OK, Mode
-from .fields import CURRENCIES, EMPTY_HASH, is_address, is_hash, is_integer, is_number, is_page, looks_hashed, values_of
+from .fields import (
+    CURRENCIES,
+    EMPTY_HASH,
+    is_address,
+    is_hash,
+    is_integer,
+    is_number,
+    is_one_of,
+    is_page,
+    looks_hashed,
+    values_of,
+)
 from .verdicts import Accepted, Answer, Call, Finding, Verdict, warning
 
 MODES = frozenset({"partial"})
@@ -21,6 +32,7 @@ MAX_EVENTS = 1000
 DEDUP_SECONDS = 48 * 3600.0
 STALE_AGE = 28 * 86400.0
 """Beyond the longest click window an event is worth nothing, though no limit is documented (capi spec 2.5)."""
+PURCHASES = frozenset({"Purchase", "CompletePayment"})
 SOURCES = frozenset({"web", "app", "offline", "crm"})
 HASHED = ("email", "phone", "external_id", "first_name", "last_name", "zip_code")
 PLACES = ("city", "state", "country")
@@ -122,7 +134,7 @@ def _head(call: Call, body: dict[str, Any] | None, pixel: str, now: float, acces
         return _invalid("content_type", "Content-Type must be application/json.")
     if body is None:
         return _invalid("body", "Invalid JSON body.")
-    if body.get("event_source") not in SOURCES:
+    if not is_one_of(body.get("event_source"), SOURCES):
         return _invalid("event_source", "Invalid value for event_source: must be one of web, app, offline, crm.")
     if not isinstance(body.get("event_source_id"), str) or not pixel:
         return _invalid("event_source_id", "Invalid value for event_source_id: not a valid string.")
@@ -181,11 +193,11 @@ def _properties(event: dict[str, Any]) -> list[Finding]:
     value, currency = properties.get("value"), properties.get("currency")
     if value is not None and not is_number(value):
         found.append(_invalid("value", "Invalid value for properties.value: not a valid number."))
-    if currency is not None and currency not in CURRENCIES:
+    if currency is not None and not is_one_of(currency, CURRENCIES):
         found.append(_invalid("currency", "Invalid value for properties.currency: not a supported currency."))
     if (value is None) != (currency is None):
         found.append(warning("value_currency", "value and currency are of use only together"))
-    if event.get("event") in {"Purchase", "CompletePayment"} and value is None:
+    if is_one_of(event.get("event"), PURCHASES) and value is None:
         found.append(warning("purchase_value", "a purchase without a value counts for nothing"))
     contents = properties.get("contents", [])
     if not isinstance(contents, list):
