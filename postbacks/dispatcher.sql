@@ -55,13 +55,14 @@ SELECT destination_id, kind, config::text AS config, secrets_sealed, failing_sin
 FROM destinations WHERE destination_id = ANY ($1::text[]);
 
 -- name: complete
--- Finished attempts: the deliveries' next state where the lease is still ours, and every attempt in the log.
+-- Finished attempts: the deliveries' next state where the lease is still ours, and every attempt in the log. One JSON text
+-- costs the sender a third of what sixteen arrays do.
 WITH done AS (
-    SELECT * FROM unnest(
-        $1::text[], $2::text[], $3::date[], $4::text[], $5::text[], $6::float8[], $7::bool[], $8::text[],
-        $9::int[], $10::timestamptz[], $11::int[], $12::text[], $13::int[], $14::text[], $15::text[], $16::text[]
-    ) AS t (event_id, destination_id, day, lease_token, state, delay, charged, verdict,
-            attempt, started_at, duration_ms, request, status_code, answer, outcome, words)
+    SELECT * FROM json_to_recordset($1::text::json) AS t (
+        event_id text, destination_id text, day date, lease_token text, state text, delay float8, charged bool, verdict text,
+        attempt int, started_at timestamptz, duration_ms int, request text, status_code int, answer text, outcome text,
+        words text
+    )
 ), settled AS (
     UPDATE deliveries d
     SET state = done.state,

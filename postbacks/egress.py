@@ -53,7 +53,7 @@ class Answer(msgspec.Struct, frozen=True):
     status: int
     reason: str
     headers: Mapping[str, str]
-    body: bytes
+    body: bytes = b""
     note: str = ""
 
 
@@ -146,12 +146,12 @@ class Egress:
                 self._session.request(
                     request.method,
                     URL(request.url, encoded=True),
-                    headers=request.headers,
+                    headers=request.headers or None,
                     data=request.body,
                     allow_redirects=False,
                 ) as response,
             ):
-                head = Answer(response.status, response.reason or "", response.headers, b"")
+                head = Answer(response.status, response.reason or "", response.headers)
                 note = await _read_body(response, body)
                 if note:
                     response.close()
@@ -163,7 +163,7 @@ class Egress:
             if head is None:
                 raise _failure(error) from error
             note = f"the body broke off: {_words(error)}"
-        return msgspec.structs.replace(head, body=bytes(body), note=note)
+        return Answer(head.status, head.reason, head.headers, bytes(body), note)
 
     async def close(self) -> None:
         """Close all connections."""

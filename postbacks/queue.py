@@ -79,6 +79,30 @@ class Change(msgspec.Struct, frozen=True):
     words: str = ""
 
 
+class _Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of the `complete` statement's JSON."""
+
+    event_id: str
+    destination_id: str
+    day: date
+    lease_token: str
+    state: str
+    delay: float
+    charged: bool
+    verdict: str
+    attempt: int
+    started_at: datetime
+    duration_ms: int
+    request: str
+    status_code: int | None
+    answer: str
+    outcome: str
+    words: str
+
+
+_FACTS = msgspec.json.Decoder(dict[str, str])
+
+
 class Queue:
     """The queue, through a pool of connections. Every method raises one of DATABASE_ERRORS when the database is away."""
 
@@ -107,8 +131,7 @@ class Queue:
         the attempt, having happened, is logged all the same.
         """
         ordered = sorted(finished, key=lambda each: (each.claimed.event_id, each.claimed.destination_id))
-        columns = zip(*map(_columns, ordered), strict=True)
-        return len(await self._pool.fetch(SQL["complete"], *map(list, columns)))
+        return len(await self._pool.fetch(SQL["complete"], msgspec.json.encode(list(map(_entry, ordered))).decode()))
 
     async def release(self, claims: Sequence[Claimed]) -> None:
         """Give back leases of deliveries that were not sent."""
@@ -130,7 +153,7 @@ class Queue:
 def _claimed(row: asyncpg.Record) -> Claimed:
     item = None
     if row["facts"] is not None:
-        facts = msgspec.json.decode(row["facts"], type=dict[str, str])
+        facts = _FACTS.decode(row["facts"])
         item = Item(row["event_id"], row["event_type"], row["occurred_at"], facts)
     return Claimed(
         row["event_id"],
@@ -145,23 +168,23 @@ def _claimed(row: asyncpg.Record) -> Claimed:
     )
 
 
-def _columns(each: Finished) -> tuple[object, ...]:
+def _entry(each: Finished) -> _Entry:
     claimed, decision = each.claimed, each.decision
-    return (
-        claimed.event_id,
-        claimed.destination_id,
-        claimed.day,
-        claimed.lease_token,
-        decision.state,
-        decision.delay,
-        decision.charged,
-        decision.words,
-        claimed.attempts + 1,
-        each.started_at,
-        each.duration_ms,
-        each.request,
-        each.status_code,
-        each.answer,
-        each.outcome,
-        each.words,
+    return _Entry(
+        event_id=claimed.event_id,
+        destination_id=claimed.destination_id,
+        day=claimed.day,
+        lease_token=claimed.lease_token,
+        state=decision.state,
+        delay=decision.delay,
+        charged=decision.charged,
+        verdict=decision.words,
+        attempt=claimed.attempts + 1,
+        started_at=each.started_at,
+        duration_ms=each.duration_ms,
+        request=each.request,
+        status_code=each.status_code,
+        answer=each.answer,
+        outcome=each.outcome,
+        words=each.words,
     )

@@ -11,6 +11,7 @@ _NAME = (
     r"(?:[\w.\-\[\]%]*(?:token|secret|passw|api_?key|api-key|signature|credential)[\w.\-\[\]%]*"
     r"|key|auth|sig|hmac|pwd|pass|jwt|bearer|authorization)"
 )
+_HINTS = ("token", "secret", "pass", "key", "sig", "credential", "auth", "hmac", "pwd", "jwt", "bearer")
 _PARAMETER = re.compile(rf"((?:^|[?&\s])(?i:{_NAME})=)([^&\s#]*)", re.MULTILINE)
 _JSON_FIELD = re.compile(rf'("(?i:{_NAME})"\s*:\s*)("(?:[^"\\]|\\.)*"|[^\s,}}\]]+)')
 _HEADER = re.compile(rf"(?i:.*auth.*|cookie|x-?key|{_NAME})\Z")
@@ -31,8 +32,10 @@ def secret_parameters(text: str) -> list[str]:
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
     """The text with secret-looking parameters and every given secret value masked."""
-    text = _PARAMETER.sub(rf"\1{MASK}", text)
-    text = _JSON_FIELD.sub(rf'\1"{MASK}"', text)
+    lowered = text.lower()
+    if any(hint in lowered for hint in _HINTS):  # rarely true, and far cheaper than the patterns
+        text = _PARAMETER.sub(rf"\1{MASK}", text)
+        text = _JSON_FIELD.sub(rf'\1"{MASK}"', text)
     for secret in secrets:
         if len(secret) >= SHORTEST_SECRET:
             text = text.replace(secret, MASK)
@@ -41,4 +44,5 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
 
 def storable(text: str, limit: int) -> str:
     """The text as PostgreSQL can keep it: no NUL, no lone surrogates, at most `limit` characters."""
-    return text[:limit].replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
+    text = text[:limit].replace("\x00", "\ufffd")
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()

@@ -20,6 +20,7 @@ import msgspec
 from postbacks.facts import SAMPLE, VARIABLES
 
 _VARIABLE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_UNRESERVED = re.compile(r"[A-Za-z0-9\-._~]*\Z")
 _JSON_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?\Z")
 _HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?\.)*[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?\.?\Z")
 _IPV6_HOST = re.compile(r"\[[0-9A-Fa-f:.]+\]\Z")
@@ -160,7 +161,8 @@ def parse_json(source: str) -> Template:
 def _encode(slot: Slot, facts: Mapping[str, str]) -> str:
     value = facts.get(slot.name, "")
     if slot.place is Place.PERCENT:
-        return quote(value, safe="", errors="replace") if value else ""
+        # Most values are ids: checking is several times faster than quoting.
+        return value if _UNRESERVED.match(value) else quote(value, safe="", errors="replace")
     if slot.place is Place.JSON_TEXT:
         return json.dumps(value)[1:-1]
     if not value:
