@@ -45,10 +45,21 @@ class SmartLink:
 
 
 @dataclass(frozen=True)
+class PlatformLink:
+    """A tracking or trial link of an account; `ours`: in a pool, so that clicks are sent to it."""
+
+    inventory_link_id: int
+    account_id: str
+    ours: bool
+    free: bool
+
+
+@dataclass(frozen=True)
 class World:
     """Accounts, their clicks, and what their fans did. `clicks` and `events` have no order that means anything."""
 
     smart_links: tuple[SmartLink, ...]
+    platform_links: tuple[PlatformLink, ...]
     free_pages: frozenset[str]
     clicks: dict[str, tuple[Click, ...]]  # account id -> clicks
     events: dict[tuple[str, str], tuple[FanEvent, ...]]  # (account id, fan id) -> events
@@ -71,46 +82,61 @@ def worlds(draw: DrawFn, *, accounts: int = 2, fans: int = 2) -> World:
     """A world of up to so many accounts, each with up to so many fans."""
     account_ids = [f"acct_{number}" for number in range(1, draw(st.integers(1, accounts)) + 1)]
     smart_links: list[SmartLink] = []
+    platform_links: list[PlatformLink] = []
     clicks: dict[str, tuple[Click, ...]] = {}
     events: dict[tuple[str, str], tuple[FanEvent, ...]] = {}
-    for number, account_id in enumerate(account_ids):
-        ours = [
+    for number, account_id in enumerate(account_ids, 1):
+        ads = [
             SmartLink(f"{account_id}_S{index}", account_id, draw(st.sampled_from(WINDOWS)))
             for index in range(draw(st.integers(1, 2)))
         ]
-        smart_links += ours
-        pool = [10 * (number + 1) + index for index in range(3)]  # the last is a link that is not ours
-        clicks[account_id] = draw(_clicks(ours, pool[:2]))
+        pool = [
+            PlatformLink(
+                10 * number + index, account_id, ours=index < 2, free=draw(st.sampled_from((False, False, True)))
+            )
+            for index in range(3)
+        ]
+        smart_links += ads
+        platform_links += pool
+        clicks[account_id] = draw(_clicks(number, ads, [link.inventory_link_id for link in pool if link.ours]))
         for fan in range(draw(st.integers(1, fans))):
             fan_id = str(1000 + 10 * number + fan)
             events[account_id, fan_id] = draw(_events(fan_id, pool))
     free_pages = frozenset(draw(st.sets(st.sampled_from(account_ids))))
-    return World(tuple(smart_links), free_pages, clicks, events)
+    return World(tuple(smart_links), tuple(platform_links), free_pages, clicks, events)
+
+
+def click_id(at: int, tail: str) -> str:
+    """A click id as real ones are: 26 characters that sort by their time."""
+    return "".join(_ALPHABET[at >> shift & 31] for shift in range(45, -5, -5)) + tail.ljust(16, "0")
+
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
 @st.composite
-def _clicks(draw: DrawFn, smart_links: list[SmartLink], pool: list[int]) -> tuple[Click, ...]:
+def _clicks(draw: DrawFn, account: int, ads: list[SmartLink], pool: list[int]) -> tuple[Click, ...]:
     clicks = []
     for number in range(draw(st.integers(0, 5))):
-        link = draw(st.sampled_from(smart_links))
+        ad = draw(st.sampled_from(ads))
         at = draw(moments())
         lease = draw(st.sampled_from(("exclusive", "shared", "reserve", "none")))
         leased = None if lease == "none" else draw(st.sampled_from(pool))
         visits = [ClickVisit(at, leased, draw(st.booleans()))]
-        for later in draw(st.lists(moments(), max_size=3)):
+        for later in draw(st.lists(moments(), max_size=3, unique=True)):
             if later > at:
                 moved = draw(st.sampled_from((leased, leased, *pool)))
                 visits.append(ClickVisit(later, moved, draw(st.booleans())))
         visits.sort(key=lambda visit: visit.at)
-        # Like a real one, a click id sorts by its time; the rest of it breaks ties either way.
-        click_id = f"{at:015d}-{draw(st.integers(0, 9))}{number}-{link.account_id}"
+        # Within one millisecond the order of ids has nothing to do with the order of clicks.
+        name = click_id(at, f"{draw(st.integers(0, 9))}{account}{number}")
         visitor, ecid = draw(st.sampled_from(VISITORS)), draw(st.sampled_from(ECIDS))
-        clicks.append(Click(click_id, link.smart_link_id, visitor, lease, link.window, ecid, tuple(visits)))
+        clicks.append(Click(name, ad.smart_link_id, visitor, lease, ad.window, ecid, tuple(visits)))
     return tuple(clicks)
 
 
 @st.composite
-def _events(draw: DrawFn, fan_id: str, pool: list[int]) -> tuple[FanEvent, ...]:
+def _events(draw: DrawFn, fan_id: str, pool: list[PlatformLink]) -> tuple[FanEvent, ...]:
     events: list[FanEvent] = []
     for number in range(draw(st.integers(0, 3))):
         events += draw(_subscription(f"{fan_id}-{number}", pool))
@@ -123,7 +149,7 @@ def _events(draw: DrawFn, fan_id: str, pool: list[int]) -> tuple[FanEvent, ...]:
 
 
 @st.composite
-def _subscription(draw: DrawFn, name: str, pool: list[int]) -> list[FanEvent]:
+def _subscription(draw: DrawFn, name: str, pool: list[PlatformLink]) -> list[FanEvent]:
     """What up to two sources tell of one subscription; with several of them near each other, they get mixed up."""
     at = draw(seconds())
     heard = at + draw(st.sampled_from((1_000, 45_000, 2 * MINUTE, 9 * MINUTE, DAY)))
@@ -146,16 +172,15 @@ def _subscription(draw: DrawFn, name: str, pool: list[int]) -> list[FanEvent]:
         timed = draw(st.sampled_from((EXACT, FLOORED, FIRST_SEEN, FIRST_SEEN)))
         listed = draw(st.sampled_from((at + 20_000, at + 9 * MINUTE, at + 10 * MINUTE, at + 11 * MINUTE, heard)))
         shown = {EXACT: at, FLOORED: at - at % MINUTE, FIRST_SEEN: listed}[timed]
-        free = draw(st.sampled_from((False, False, True)))
         events.append(
             LinkSubscriber(
-                event_key=f"link:{link}:{name}",
+                event_key=f"link:{link.inventory_link_id}:{name}",
                 at=shown,
                 precision=timed,
                 seen_at=max(listed, shown),
-                inventory_link_id=link,
-                ours=link != pool[2],
-                free=free,
+                inventory_link_id=link.inventory_link_id,
+                ours=link.ours,
+                free=link.free,
             )
         )
     return events

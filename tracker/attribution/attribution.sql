@@ -35,8 +35,8 @@ JOIN platform_events e ON e.account_id = t.account_id AND e.fan_id = t.fan_id
 LEFT JOIN inventory_links i ON i.inventory_link_id = e.inventory_link_id;
 
 -- name: leased_clicks
--- Clicks sent to each inventory link within the longest window before a subscription (ids bound the time), and one other
--- click of the link, if there is any, to tell "never leased" from "too early" and "too late".
+-- Clicks sent to each inventory link within the longest window before a subscription (ids bound the time), and those of the
+-- visits next to it on either side, if there are any, to tell "never leased" from "too early" and "too late".
 WITH wanted AS (SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[]) AS t (inventory_link_id, from_id, to_id)),
 found AS (
     SELECT w.inventory_link_id, c.click_id FROM wanted w
@@ -45,13 +45,20 @@ found AS (
     SELECT w.inventory_link_id, v.click_id FROM wanted w
     JOIN visits v ON v.inventory_link_id = w.inventory_link_id AND v.visit_id BETWEEN w.from_id AND w.to_id
     UNION
-    SELECT w.inventory_link_id, c.click_id FROM wanted w
-    CROSS JOIN LATERAL (SELECT click_id FROM clicks c WHERE c.inventory_link_id = w.inventory_link_id
-                        AND c.click_id < w.from_id ORDER BY click_id DESC LIMIT 1) c
-    UNION
-    SELECT w.inventory_link_id, c.click_id FROM wanted w
-    CROSS JOIN LATERAL (SELECT click_id FROM clicks c WHERE c.inventory_link_id = w.inventory_link_id
-                        AND c.click_id > w.to_id ORDER BY click_id LIMIT 1) c
+    SELECT w.inventory_link_id, n.click_id FROM wanted w
+    CROSS JOIN LATERAL (
+        (SELECT click_id FROM clicks c WHERE c.inventory_link_id = w.inventory_link_id AND c.click_id < w.from_id
+         ORDER BY c.click_id DESC LIMIT 1)
+        UNION ALL
+        (SELECT click_id FROM clicks c WHERE c.inventory_link_id = w.inventory_link_id AND c.click_id > w.to_id
+         ORDER BY c.click_id LIMIT 1)
+        UNION ALL
+        (SELECT click_id FROM visits v WHERE v.inventory_link_id = w.inventory_link_id AND v.visit_id < w.from_id
+         ORDER BY v.visit_id DESC LIMIT 1)
+        UNION ALL
+        (SELECT click_id FROM visits v WHERE v.inventory_link_id = w.inventory_link_id AND v.visit_id > w.to_id
+         ORDER BY v.visit_id LIMIT 1)
+    ) n
 )
 SELECT f.inventory_link_id AS leased, c.click_id, c.smart_link_id, c.visitor, c.visitor_by, c.lease, c.ecid, c.clicked_at,
        c.inventory_link_id, s.window_seconds
@@ -72,7 +79,7 @@ SELECT click_id, visited_at, visitor_by, inventory_link_id FROM visits WHERE cli
 
 -- name: believed_bindings
 -- The bindings of these fans as believed so far.
-SELECT b.account_id, b.fan_id, b.binding_id, b.valid_from, b.click_id, b.rule, b.competing_clicks, b.confidence
+SELECT b.account_id, b.fan_id, b.binding_id, b.valid_from, b.click_id, b.rule, b.competing_clicks, b.lease, b.confidence, b.event_keys
 FROM unnest($1::text[], $2::text[]) AS t (account_id, fan_id)
 JOIN bindings b ON b.account_id = t.account_id AND b.fan_id = t.fan_id AND b.retracted_at IS NULL;
 
@@ -80,12 +87,18 @@ JOIN bindings b ON b.account_id = t.account_id AND b.fan_id = t.fan_id AND b.ret
 -- No longer believed; kept as history.
 UPDATE bindings SET retracted_at = now() WHERE binding_id = ANY($1::bigint[]);
 
+-- name: explain_bindings
+-- The same bindings, better explained: an event that came later tells of the same subscription.
+UPDATE bindings b SET lease = t.lease, confidence = t.confidence, event_keys = string_to_array(t.event_keys, chr(31))
+FROM unnest($1::bigint[], $2::text[], $3::float8[], $4::text[]) AS t (binding_id, lease, confidence, event_keys)
+WHERE b.binding_id = t.binding_id;
+
 -- name: insert_bindings
 -- Newly believed.
-INSERT INTO bindings (account_id, fan_id, valid_from, click_id, smart_link_id, rule, lease, confidence, competing_clicks, event_keys)
-SELECT account_id, fan_id, valid_from, click_id, smart_link_id, rule, lease, confidence, competing_clicks, string_to_array(event_keys, chr(31))
-FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::text[], $8::float8[], $9::int[], $10::text[])
-  AS t (account_id, fan_id, valid_from, click_id, smart_link_id, rule, lease, confidence, competing_clicks, event_keys);
+INSERT INTO bindings (account_id, fan_id, valid_from, click_id, smart_link_id, rule, competing_clicks, lease, confidence, event_keys)
+SELECT account_id, fan_id, valid_from, click_id, smart_link_id, rule, competing_clicks, lease, confidence, string_to_array(event_keys, chr(31))
+FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::int[], $8::text[], $9::float8[], $10::text[])
+  AS t (account_id, fan_id, valid_from, click_id, smart_link_id, rule, competing_clicks, lease, confidence, event_keys);
 
 -- name: known_conversions
 -- The conversions of these fans as stored.
@@ -107,11 +120,25 @@ FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text
     previously_subscribed, purchase, event_keys)
 ON CONFLICT (conversion_id) DO NOTHING RETURNING conversion_id;
 
--- name: correct_conversion
--- A stored conversion as believed now. What was delivered stays; the row shows the correction.
-UPDATE conversions SET smart_link_id = $2, click_id = $3, conversion_at = $4, amount_gross_cents = $5, amount_net_cents = $6,
-    transaction_status = $7, previously_subscribed = $8, purchase = $9, event_keys = $10, corrected_at = now(), retracted_at = NULL
-WHERE conversion_id = $1;
+-- name: correct_conversions
+-- Stored conversions as believed now. What was delivered stays; the row shows the correction. A further source that says
+-- the same is none.
+UPDATE conversions c SET smart_link_id = t.smart_link_id, click_id = t.click_id, conversion_at = t.conversion_at,
+    amount_gross_cents = t.gross, amount_net_cents = t.net, transaction_type = t.transaction_type,
+    transaction_status = t.transaction_status, transaction_description = t.transaction_description,
+    previously_subscribed = t.previously_subscribed, purchase = t.purchase,
+    event_keys = string_to_array(t.event_keys, chr(31)), retracted_at = NULL,
+    corrected_at = CASE
+        WHEN (c.click_id, c.conversion_at, c.amount_gross_cents, c.amount_net_cents, c.transaction_type, c.transaction_status,
+              c.transaction_description, c.previously_subscribed, c.purchase, c.retracted_at) IS DISTINCT FROM
+             (t.click_id, t.conversion_at, t.gross, t.net, t.transaction_type, t.transaction_status,
+              t.transaction_description, t.previously_subscribed, t.purchase, NULL::timestamptz) THEN now()
+        ELSE c.corrected_at END
+FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::bigint[], $6::bigint[], $7::text[], $8::text[], $9::text[],
+    $10::bool[], $11::text[], $12::text[])
+  AS t (conversion_id, smart_link_id, click_id, conversion_at, gross, net, transaction_type, transaction_status,
+    transaction_description, previously_subscribed, purchase, event_keys)
+WHERE c.conversion_id = t.conversion_id;
 
 -- name: retract_conversions
 -- Believed once, not any more.
@@ -122,7 +149,8 @@ UPDATE conversions SET retracted_at = now(), corrected_at = now() WHERE conversi
 INSERT INTO fans (account_id, fan_id, first_subscribed_at, unattributed_reason)
 SELECT * FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::text[])
 ON CONFLICT (account_id, fan_id) DO UPDATE
-SET first_subscribed_at = excluded.first_subscribed_at, unattributed_reason = excluded.unattributed_reason;
+SET first_subscribed_at = excluded.first_subscribed_at, unattributed_reason = excluded.unattributed_reason
+WHERE (fans.first_subscribed_at, fans.unattributed_reason) IS DISTINCT FROM (excluded.first_subscribed_at, excluded.unattributed_reason);
 
 -- name: click_facts
 -- What a postback may say of the clicks behind new conversions.

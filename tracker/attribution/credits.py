@@ -50,26 +50,31 @@ def _moment(at: int | None) -> datetime | None:
 async def _store_bindings(
     connection: Connection, folds: Mapping[FanKey, Folded], keys: tuple[list[str], list[str]]
 ) -> None:
-    believed: dict[tuple[FanKey, datetime, str, str, int], int] = {}
+    believed: dict[tuple[FanKey, datetime, str, str, int], asyncpg.Record] = {}
     for row in await connection.fetch(SQL["believed_bindings"], *keys):
         fan = (row["account_id"], row["fan_id"])
-        believed[fan, row["valid_from"], row["click_id"], row["rule"], row["competing_clicks"]] = row["binding_id"]
-    new = []
+        believed[fan, row["valid_from"], row["click_id"], row["rule"], row["competing_clicks"]] = row
+    new: list[tuple[object, ...]] = []
+    explained: list[tuple[object, ...]] = []
     for fan, folded in folds.items():
         for binding in folded.bindings:
-            moment = from_ms(binding.valid_from)
-            if believed.pop((fan, moment, binding.click.click_id, binding.rule, binding.competing_clicks), None):
-                continue
-            new.append(
-                (
-                    *fan, moment, binding.click.click_id, binding.click.smart_link_id, binding.rule, binding.click.lease,
-                    binding.confidence, binding.competing_clicks, _SEPARATOR.join(binding.event_keys),
+            moment, click = from_ms(binding.valid_from), binding.click
+            key = (fan, moment, click.click_id, binding.rule, binding.competing_clicks)
+            why = (click.lease, binding.confidence, _SEPARATOR.join(binding.event_keys))
+            if key not in believed:
+                new.append(
+                    (*fan, moment, click.click_id, click.smart_link_id, binding.rule, binding.competing_clicks, *why)
                 )
-            )  # fmt: skip
+                continue
+            stored = believed.pop(key)
+            if (stored["lease"], stored["confidence"], _SEPARATOR.join(stored["event_keys"])) != why:
+                explained.append((stored["binding_id"], *why))
     if believed:
-        await connection.execute(SQL["retract_bindings"], list(believed.values()))
+        await connection.execute(SQL["retract_bindings"], [row["binding_id"] for row in believed.values()])
+    if explained:
+        await connection.execute(SQL["explain_bindings"], *_columns(explained))
     if new:
-        await connection.execute(SQL["insert_bindings"], *(list(column) for column in zip(*new, strict=True)))
+        await connection.execute(SQL["insert_bindings"], *_columns(new))
 
 
 async def _store_conversions(
@@ -79,59 +84,80 @@ async def _store_conversions(
     keys: tuple[list[str], list[str]],
     now_ms: int,
 ) -> list[str]:
-    known = {row["conversion_id"]: row for row in await connection.fetch(SQL["known_conversions"], *keys)}
-    told = _told(known.values())
-    rows: list[Row] = []
+    known: dict[FanKey, dict[str, asyncpg.Record]] = {fan: {} for fan in folds}
+    for told in await connection.fetch(SQL["known_conversions"], *keys):
+        known[told["account_id"], told["fan_id"]][told["conversion_id"]] = told
+    gone: list[str] = []
+    changed: list[Row] = []
+    new: list[Row] = []
     for fan, folded in folds.items():
-        for conversion in folded.conversions:
-            identity = conversion_id(*fan, conversion.type, conversion.identity)
-            if identity not in known:
-                # A source that came late may have moved a subscription's minute: it is still the one already told.
-                identity = next((told[fan, conversion.type, key] for key in conversion.event_keys
-                                 if (fan, conversion.type, key) in told), identity)  # fmt: skip
-            rows.append(Row(identity, fan, conversion))
-    believed = {row.conversion_id for row in rows}
-    gone = [identity for identity, row in known.items() if identity not in believed and row["retracted_at"] is None]
+        rows = named(fan, folded.conversions, known[fan])
+        believed = {row.conversion_id for row in rows}
+        gone += [name for name, old in known[fan].items() if name not in believed and old["retracted_at"] is None]
+        for row in rows:
+            stored = known[fan].get(row.conversion_id)
+            if stored is None and not row.conversion.held(now_ms):
+                new.append(row)
+            elif stored is not None and _stored_facts(stored) != _facts(row.conversion):
+                changed.append(row)
     if gone:
         await connection.execute(SQL["retract_conversions"], gone)
-    for row in rows:
-        if row.conversion_id in known and _differs(known[row.conversion_id], row.conversion):
-            await _correct(connection, row)
-    new = [row for row in rows if row.conversion_id not in known and not _held(row.conversion, now_ms)]
+    if changed:
+        facts = [(row.conversion_id, row.conversion.click.smart_link_id, *_facts(row.conversion)) for row in changed]
+        await connection.execute(SQL["correct_conversions"], *_columns(facts))
     return await _insert(connection, new, accounts)
 
 
-def _told(known: Iterable[asyncpg.Record]) -> dict[tuple[FanKey, str, str], str]:
-    found: dict[tuple[FanKey, str, str], str] = {}
-    for row in known:
-        if row["conversion_type"] == "new_subscriber":
-            for key in row["event_keys"]:
-                if key.startswith(("sub:", "link:")):
-                    found[(row["account_id"], row["fan_id"]), row["conversion_type"], key] = row["conversion_id"]
-    return found
+def named(fan: FanKey, conversions: Sequence[Conversion], known: Mapping[str, asyncpg.Record]) -> list[Row]:
+    """Each conversion with its id.
+
+    A source that came late may have moved a subscription's minute, and so its identity: it is still the one already told,
+    recognised by the platform events behind it (the link's before the notification's), and keeps its id.
+    """
+    rows = [
+        Row(conversion_id(*fan, conversion.type, conversion.identity), fan, conversion) for conversion in conversions
+    ]
+    taken = {row.conversion_id for row in rows}
+    told = {
+        key: name
+        for name, row in sorted(known.items())
+        if row["conversion_type"] == "new_subscriber" and name not in taken
+        for key in row["event_keys"]
+    }
+    if not told:
+        return rows
+    moved: dict[int, str] = {}
+    for source in ("link:", "sub:"):
+        for index, row in enumerate(rows):
+            if row.conversion.type != "new_subscriber" or row.conversion_id in known or index in moved:
+                continue
+            for key in row.conversion.event_keys:
+                if key.startswith(source) and key in told and told[key] not in moved.values():
+                    moved[index] = told[key]
+                    break
+    return [Row(moved.get(index, row.conversion_id), fan, row.conversion) for index, row in enumerate(rows)]
 
 
-def _held(conversion: Conversion, now_ms: int) -> bool:
-    return conversion.hold_until is not None and conversion.hold_until > now_ms
-
-
-def _differs(row: asyncpg.Record, conversion: Conversion) -> bool:
-    return row["retracted_at"] is not None or (
-        row["click_id"], row["conversion_at"], row["amount_gross_cents"], row["amount_net_cents"], row["transaction_status"],
-        row["previously_subscribed"], row["purchase"],
-    ) != (
+def _facts(conversion: Conversion) -> tuple[object, ...]:
+    return (
         conversion.click.click_id, from_ms(conversion.at), conversion.gross_cents, conversion.net_cents,
-        conversion.transaction_status, conversion.previously_subscribed, conversion.purchase,
+        conversion.transaction_type, conversion.transaction_status, conversion.transaction_description,
+        conversion.previously_subscribed, conversion.purchase, _SEPARATOR.join(conversion.event_keys),
     )  # fmt: skip
 
 
-async def _correct(connection: Connection, row: Row) -> None:
-    conversion = row.conversion
-    await connection.execute(
-        SQL["correct_conversion"], row.conversion_id, conversion.click.smart_link_id, conversion.click.click_id,
-        from_ms(conversion.at), conversion.gross_cents, conversion.net_cents, conversion.transaction_status,
-        conversion.previously_subscribed, conversion.purchase, list(conversion.event_keys),
+def _stored_facts(row: asyncpg.Record) -> tuple[object, ...]:
+    if row["retracted_at"] is not None:
+        return ()
+    return (
+        row["click_id"], row["conversion_at"], row["amount_gross_cents"], row["amount_net_cents"],
+        row["transaction_type"], row["transaction_status"], row["transaction_description"],
+        row["previously_subscribed"], row["purchase"], _SEPARATOR.join(row["event_keys"]),
     )  # fmt: skip
+
+
+def _columns(rows: Sequence[tuple[object, ...]]) -> Iterable[list[object]]:
+    return (list(column) for column in zip(*rows, strict=True))
 
 
 async def _insert(connection: Connection, rows: Sequence[Row], accounts: Mapping[str, Account]) -> list[str]:
@@ -147,9 +173,7 @@ async def _insert(connection: Connection, rows: Sequence[Row], accounts: Mapping
         )
         for row in rows
     ]  # fmt: skip
-    inserted = await connection.fetch(
-        SQL["insert_conversions"], *(list(column) for column in zip(*columns, strict=True))
-    )
+    inserted = await connection.fetch(SQL["insert_conversions"], *_columns(columns))
     new = {row["conversion_id"] for row in inserted}
     await enqueue(
         connection, await _delivery_events(connection, [row for row in rows if row.conversion_id in new], accounts)

@@ -143,6 +143,10 @@ class Conversion:
     purchase: str | None = None  # 'first' | 'repeat', for ad platforms
     hold_until: int | None = None  # not to be told before: its price may still come
 
+    def held(self, now: int) -> bool:
+        """Whether it still waits for its price."""
+        return self.hold_until is not None and self.hold_until > now
+
 
 @dataclass(frozen=True, slots=True)
 class Folded:
@@ -153,3 +157,8 @@ class Folded:
     unattributed_reason: str | None = None
     first_subscribed_at: int | None = None
     credits: tuple[Credit, ...] = field(default=())
+
+    def next_release(self, now: int) -> int | None:
+        """When the next held conversion goes without its price; None when none waits."""
+        waiting = [one.hold_until for one in self.conversions if one.hold_until is not None and one.held(now)]
+        return min(waiting, default=None)

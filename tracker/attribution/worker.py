@@ -95,21 +95,13 @@ async def _fold(connection: Connection, fans: Sequence[FanKey], price_wait: floa
     now_ms = round(time.time() * 1000)
     new = await store(connection, folds, found.accounts, now_ms)
     await connection.execute(SQL["finish_fans"], [fan[0] for fan in fans], [fan[1] for fan in fans])
-    held = {
-        fan: min(conversion.hold_until for conversion in folded.conversions if _held(conversion.hold_until, now_ms))  # type: ignore[type-var]
-        for fan, folded in folds.items()
-        if any(_held(conversion.hold_until, now_ms) for conversion in folded.conversions)
-    }
+    releases = {fan: folded.next_release(now_ms) for fan, folded in folds.items()}
+    held = [(*fan, evidence.from_ms(at)) for fan, at in sorted(releases.items()) if at is not None]
     if held:
-        due = [evidence.from_ms(at) for at in held.values() if at is not None]
-        await connection.execute(SQL["postpone_fans"], [fan[0] for fan in held], [fan[1] for fan in held], due)
+        await connection.execute(SQL["postpone_fans"], *(list(column) for column in zip(*held, strict=True)))
     for conversion_id in new:
         log.info("conversion.stored", conversion_id=conversion_id)
     return new
-
-
-def _held(hold_until: int | None, now_ms: int) -> bool:
-    return hold_until is not None and hold_until > now_ms
 
 
 async def _folds(connection: Connection, found: Evidence, price_wait: int) -> dict[FanKey, Folded]:
