@@ -1,4 +1,5 @@
-"""A fake creator platform: OnlyFansAPI's REST and webhooks, fan-facing landing pages, and a control API.
+"""A fake creator platform: one world seen through OnlyFansAPI (Fansly included), Onlymonster and OFAuth, with
+webhooks, fan-facing landing pages, and a control API.
 
 In a test: `async with running_platform(seed=1) as platform:`; from a shell:
 `python -m loadtests.emulators.platform --port 0 --speed fast`.

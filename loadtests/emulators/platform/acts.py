@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .clock import parse_moment
 from .money import DESCRIPTIONS
 from .payloads import usd
-from .records import Account, Fan, Link, Subscription, Transaction
+from .records import VENDORS, Account, Fan, Link, Subscription, Transaction
 from .world import NotFound
 
 if TYPE_CHECKING:
@@ -26,11 +26,14 @@ class Acts:
         self._world = world
 
     async def add_account(self, body: Body) -> Any:
-        """`{username, name?, subscribe_price?, id?, onlyfans_id?}`; an existing id is changed, not doubled."""
+        """`{username, name?, subscribe_price?, id?, onlyfans_id?, platform?: onlyfans|fansly, vendors?}`; an existing
+        id is changed, not doubled."""
         username = str(body["username"])
         known = self._world.accounts.get(str(body.get("id", "")))
         if known is not None:
             known.username, known.name = username, str(body.get("name") or known.name)
+            if "vendors" in body:
+                known.vendors = tuple(str(vendor) for vendor in body["vendors"])
             if "subscribe_price" in body:
                 known.subscribe_price = _cents(body["subscribe_price"])
             return account_row(known)
@@ -40,6 +43,8 @@ class Acts:
             id=body.get("id"),
             subscribe_price=_cents(body.get("subscribe_price", 9.99)),
             onlyfans_id=None if body.get("onlyfans_id") is None else int(body["onlyfans_id"]),
+            platform="fansly" if body.get("platform") == "fansly" else "onlyfans",
+            vendors=[str(vendor) for vendor in body.get("vendors", VENDORS)],
         )
         return account_row(account)
 
@@ -52,11 +57,12 @@ class Acts:
         link = self._link(body)
         if link is None and "account_id" not in body:
             raise ValueError("account_id is required for an organic subscription")
-        account = self._world.account(body["account_id"] if link is None else link.account_id)
-        fan = self._world.fans.person(None if body.get("fan_id") is None else int(body["fan_id"]), body.get("name"))
+        account = self._world.find(body["account_id"] if link is None else link.account_id)
+        fan = self._fan(body)
         outcome = self._world.fans.subscribe(account, fan, link, self._at(body), click=bool(body.get("click", True)))
         return {
             "fan_id": fan.id,
+            "fansly_fan_id": str(fan.fansly_id),
             "account_id": account.id,
             "subscribed": outcome.subscription is not None,
             "link": None if outcome.link is None else self._link_row(outcome.link),
@@ -113,12 +119,53 @@ class Acts:
 
     async def session(self, body: Body) -> Any:
         """`{account_id, state: active|expired|reauthenticating|failed, notify?}`."""
-        account = self._world.account(body["account_id"])
+        account = self._world.find(body["account_id"])
         state = body["state"]
         if state not in ("active", "expired", "reauthenticating", "failed"):
             raise ValueError(f"unknown session state {state!r}")
         self._world.sessions.move(account, state, notify=bool(body.get("notify", True)))
         return account_row(account)
+
+    async def follow(self, body: Body) -> Any:
+        """`{link_url | link_id | neither, account_id?, fan_id?, at?}`: a free follow on Fansly."""
+        link = self._link(body)
+        account = self._world.find(body["account_id"] if link is None else link.account_id)
+        if account.platform != "fansly":
+            raise ValueError("only Fansly has followers")
+        fan = self._fan(body)
+        counted = self._world.fans.follow(account, fan, link, self._at(body))
+        return {"fan_id": fan.id, "fansly_fan_id": str(fan.fansly_id), "account_id": account.id, "counted": counted}
+
+    async def add_link(self, body: Body) -> Any:
+        """`{account_id, name?, kind?: tracking|trial, days?, offer_limit?, expires_days?}`: a link the creator makes
+        on the platform itself, as an account of Onlymonster needs."""
+        account, name = self._world.find(body["account_id"]), str(body.get("name", "made by hand"))
+        links = self._world.links
+        if account.platform == "fansly":
+            made = links.create_fansly(account, name, "")
+        elif body.get("kind", "tracking") == "trial":
+            days, limit = int(body.get("days", 7)), int(body.get("offer_limit", 0))
+            made = links.create_trial(account, name, [], days, limit, int(body.get("expires_days", 0)))
+        else:
+            made = links.create_tracking(account, name, [])
+        return self._link_row(made)
+
+    async def everywhere(self, body: Body) -> Any:
+        """`{act: subscribe|tip|ppv|..., targets: [{account_id | link_url | ..., ...}], ...}`: one act on several
+        accounts, by the same fan at the same moment. What is not in a target comes from the body around it."""
+        acts: dict[str, Act] = {
+            "subscribe": self.subscribe, "tip": self.tip, "ppv": self.ppv, "pay": self.pay, "message": self.message,
+            "renew": self.renew, "expire": self.expire, "chargeback": self.chargeback, "session": self.session,
+            "follow": self.follow, "links": self.add_link,
+        }  # fmt: skip
+        name = str(body["act"])
+        if name not in acts:
+            raise ValueError(f"unknown act {name!r}")
+        shared = {key: value for key, value in body.items() if key not in ("act", "targets")}
+        shared.setdefault("at", self._world.clock.now().isoformat())
+        if name in ("subscribe", "follow") and shared.get("fan_id") is None:
+            shared["fan_id"] = self._world.fans.person().id
+        return [await acts[name]({**shared, **target}) for target in body["targets"]]
 
     def _link(self, body: Body) -> Link | None:
         if body.get("link_url"):
@@ -135,7 +182,11 @@ class Acts:
         return {"id": link.id, "kind": link.kind, "name": link.name, "url": self._world.links.url(link)}
 
     def _pair(self, body: Body) -> tuple[Account, Fan]:
-        return self._world.account(body["account_id"]), self._world.fans.person(int(body["fan_id"]))
+        return self._world.find(body["account_id"]), self._world.fans.person(int(body["fan_id"]))
+
+    def _fan(self, body: Body) -> Fan:
+        fan_id = None if body.get("fan_id") is None else int(body["fan_id"])
+        return self._world.fans.person(fan_id, body.get("name"))
 
     def _at(self, body: Body) -> datetime | None:
         return None if body.get("at") is None else parse_moment(body["at"], self._world.clock.now())
@@ -160,6 +211,11 @@ def account_row(account: Account) -> Body:
         "onlyfans_id": account.onlyfans_id,
         "username": account.username,
         "name": account.name,
+        "platform": account.platform,
+        "vendors": list(account.vendors),
+        "connection_id": account.connection_id,
+        "onlymonster_id": account.onlymonster_id,
+        "fansly_id": str(account.fansly_id),
         "subscribe_price": usd(account.subscribe_price),
         "session_state": account.session_state,
     }

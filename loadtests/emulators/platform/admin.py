@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import base64
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
@@ -20,9 +22,9 @@ if TYPE_CHECKING:
 class Admin:
     """Handlers of the control API; what fans and creators do is in `Acts`."""
 
-    def __init__(self, world: World, webhooks: Webhooks) -> None:
+    def __init__(self, world: World, engines: Mapping[str, Webhooks]) -> None:
         self._world = world
-        self._webhooks = webhooks
+        self._engines = engines
         self._acts = Acts(world)
 
     def add(self, app: web.Application) -> None:
@@ -37,6 +39,10 @@ class Admin:
             "fans/renew": self._acts.renew,
             "fans/expire": self._acts.expire,
             "fans/chargeback": self._acts.chargeback,
+            "fans/follow": self._acts.follow,
+            "everywhere": self._acts.everywhere,
+            "links": self._acts.add_link,
+            "webhooks": self.webhook,
             "session": self._acts.session,
             "faults": self.faults,
             "settings": self.settings,
@@ -114,7 +120,8 @@ class Admin:
         """`{seed?, keep_webhooks?}`: an empty world."""
         self._world.reset(None if body.get("seed") is None else int(body["seed"]))
         if not body.get("keep_webhooks", False):
-            self._webhooks.clear()
+            for engine in self._engines.values():
+                engine.clear()
         return {"seed": self._world.seed}
 
     async def truth(self, body: Body) -> Any:
@@ -147,17 +154,39 @@ class Admin:
             "by_route": ledger.by_route(),
         }
 
+    async def webhook(self, body: Body) -> Any:
+        """`{vendor, url, secret?, events?, account_ids?, scheme?: ofauth|svix}`: what is set up in a dashboard.
+        Answers the secret, made up when not given."""
+        vendor, scheme = str(body["vendor"]), str(body.get("scheme", "ofauth"))
+        if vendor not in self._engines or scheme not in ("ofauth", "svix"):
+            raise ValueError(f"unknown vendor {vendor!r} or scheme {scheme!r}")
+        accounts = [self._world.find(account_id).id for account_id in body.get("account_ids", [])]
+        noise = self._world.rng("secret", self._world.sequence("secret")).randbytes(24)
+        secret = str(body.get("secret") or "whsec_" + base64.b64encode(noise).decode())
+        hook = self._engines[vendor].register(
+            str(body["url"]),
+            [str(event) for event in body.get("events", ["*"])],
+            secret=secret,
+            scope="inclusive" if accounts else "global",
+            accounts=accounts,
+            scheme=scheme if vendor == "ofauth" else "",
+            wait=self._world.settings.onlymonster_webhook_wait if vendor == "onlymonster" else 0.0,
+        )
+        return {"id": hook.id, "vendor": vendor, "url": hook.url, "secret": secret}
+
     async def deliveries(self, body: Body) -> Any:
-        """Endpoint health and every webhook attempt, oldest first."""
+        """Endpoint health and every webhook attempt of every vendor, oldest first."""
         webhooks = [
             {
                 "id": hook.id,
+                "vendor": vendor,
                 "url": hook.url,
                 "lost_in_row": hook.lost_in_row,
-                "paused": self._webhooks.is_paused(hook),
+                "paused": engine.is_paused(hook),
                 "dropped": hook.dropped,
             }
-            for hook in self._webhooks.endpoints.values()
+            for vendor, engine in self._engines.items()
+            for hook in engine.endpoints.values()
         ]
         attempts = [
             {
@@ -172,7 +201,7 @@ class Admin:
                 "fault": a.signature_fault,
                 "at": iso(a.created_at),
             }
-            for a in self._webhooks.log
+            for a in sorted(chain.from_iterable(e.log for e in self._engines.values()), key=lambda a: a.created_at)
         ]
         return {"webhooks": webhooks, "attempts": attempts, "pending": self._world.scheduler.pending()}
 

@@ -116,23 +116,56 @@ class Fans:
         if subscription is None:
             return None
         subscription.expires_at = at
-        self._world.send("subscriptions.expired", account.id, payloads.expired(fan, at), at)
+        payload = payloads.expired(fan, at)
+        self._world.send("subscriptions.expired", account.id, payload, at, subject=subscription)
         return subscription
 
     def message(self, account: Account, fan: Fan, text: str, at: datetime | None = None, tip: int = 0) -> Message:
         """The fan writes; a tip in chat arrives as a message too (`tip` in cents)."""
         at = at or self._world.clock.now()
-        message = self._write(account, fan, text, at, from_fan=True, tip=tip)
+        message = self._message(account, fan, text, at, from_fan=True, tip=tip)
+        self._messages[(account.id, fan.id)].append(message)
         payload = payloads.received(message, fan, payloads.fan_data(self._world, account, fan))
-        self._world.send("messages.received", account.id, payload, at)
+        self._world.send("messages.received", account.id, payload, at, subject=message)
         return message
 
-    def write_to(self, account: Account, fan: Fan, text: str, price: int = 0) -> Message:
-        """The creator writes to the fan: `messages.sent`. `price` in cents."""
+    def write_to(
+        self, account: Account, fan: Fan, text: str, price: int = 0, send_id: str | None = None
+    ) -> Message | None:
+        """The creator writes to the fan: `messages.sent`. `price` in cents; `send_id` is Onlymonster's name for it.
+        None if the creator's session is dead: then `messages.failed`, which only Onlymonster tells anybody."""
         now = self._world.clock.now()
-        message = self._write(account, fan, text, now, from_fan=False, price=price)
-        self._world.send("messages.sent", account.id, payloads.sent(message, fan, account), now)
+        message = self._message(account, fan, text, now, from_fan=False, price=price)
+        message.send_id = send_id
+        payload = payloads.sent(message, fan, account)
+        if account.session_state != "active":
+            self._world.send("messages.failed", account.id, payload, now, subject=message)
+            return None
+        self._messages[(account.id, fan.id)].append(message)
+        self._world.send("messages.sent", account.id, payload, now, subject=message)
         return message
+
+    def follow(self, account: Account, fan: Fan, link: Link | None, at: datetime | None = None) -> bool:
+        """The fan follows for free, on Fansly: counted on the link, no subscription. False if the link is dead."""
+        world = self._world
+        at = at or world.clock.now()
+        used = link is not None and world.links.fate(link, at) == "open"
+        if link is not None:
+            world.links.click(link, at)
+            if used:
+                insort(link.follows, world.later(at, world.settings.counter_delay, "follow", link.id, fan.id))
+        payload = {"id": str(fan.fansly_id), "followerId": str(fan.fansly_id), "createdAt": int(at.timestamp())}
+        world.send("followers.new", account.id, payload, at)
+        return used
+
+    def chats(self, account_id: str) -> list[tuple[int, datetime]]:
+        """Fans with a visible chat and the time of its last message, most recent first."""
+        found = [
+            (fan_id, messages[-1].at)
+            for owner, fan_id in list(self._messages)
+            if owner == account_id and (messages := self.messages(owner, fan_id))
+        ]
+        return sorted(found, key=lambda chat: chat[1], reverse=True)
 
     def of_account(self, account_id: str) -> list[Subscription]:
         """Subscriptions by time."""
@@ -226,14 +259,14 @@ class Fans:
         subscription.notification_id = number
         data = payloads.fan_data(self._world, account, fan)
         payload = payloads.subscribed(number, account, fan, subscription, data, renewed=event.endswith("renewed"))
-        self._world.send(event, account.id, payload, subscription.at)
+        self._world.send(event, account.id, payload, subscription.at, subject=subscription)
 
-    def _write(
+    def _message(
         self, account: Account, fan: Fan, text: str, at: datetime, *, from_fan: bool, tip: int = 0, price: int = 0
     ) -> Message:
         world = self._world
         number = world.sequence("message")
-        message = Message(
+        return Message(
             id=7_412_345_000_000 + 13 * number,
             account_id=account.id,
             fan_id=fan.id,
@@ -244,5 +277,3 @@ class Fans:
             tip=tip,
             price=price,
         )
-        self._messages[(account.id, fan.id)].append(message)
-        return message

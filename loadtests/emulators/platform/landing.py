@@ -29,7 +29,7 @@ _FORM = """<p>{offer}</p><form method="post"><button type="submit">Subscribe</bu
 
 
 class Landing:
-    """Handlers under `/onlyfans`. GET counts a click; POST subscribes (form field `fan_id`, else the fan of the
+    """Handlers under `/onlyfans` and `/fansly`. GET counts a click; POST subscribes (form field `fan_id`, else the fan of the
     cookie, else a new one) and answers a page, or JSON when the client accepts that."""
 
     def __init__(self, world: World) -> None:
@@ -38,6 +38,7 @@ class Landing:
     def add(self, app: web.Application) -> None:
         """Route the pages."""
         for path in (
+            r"/fansly/{username}/t/{fansly:\d+}",
             r"/onlyfans/action/trial/{trial:[a-z0-9]{32}}",
             r"/onlyfans/{username}/trial/{trial:[a-z0-9]{32}}",
             r"/onlyfans/{username}/c{campaign:\d+}",
@@ -52,6 +53,8 @@ class Landing:
         link = None
         if "trial" in parts:
             link = self._world.links.by_code(username, "trial", parts["trial"])
+        elif "fansly" in parts:
+            link = self._world.links.by_fansly_code(username, parts["fansly"])
         elif "campaign" in parts:
             link = self._world.links.by_code(username, "tracking", parts["campaign"])
         if link is not None:

@@ -14,7 +14,9 @@ from .records import Account, Link, LinkKind
 if TYPE_CHECKING:
     from .world import World
 
-_LINK_URL = re.compile(r"/(?P<username>[^/?#]+)/(?:c(?P<campaign>\d+)|trial/(?P<trial>[a-z0-9]{32}))/?(?:[?#].*)?$")
+_LINK_URL = re.compile(
+    r"/(?P<username>[^/?#]+)/(?:c(?P<campaign>\d+)|t/(?P<fansly>\d+)|trial/(?P<trial>[a-z0-9]{32}))/?(?:[?#].*)?$"
+)
 
 LinkFate = Literal["open", "deleted", "expired", "exhausted", "unknown"]
 
@@ -41,6 +43,20 @@ class Links:
             tags=list(tags),
         )
         return self._keep(link, f"{account.username.lower()}/c{link.code}")
+
+    def create_fansly(self, account: Account, label: str, description: str) -> Link:
+        """A Fansly tracking link: a snowflake id, a small number per creator in its URL."""
+        account.last_campaign_code += 1
+        link = Link(
+            id=875_552_575_192_047_616 + 7_919_003 * self._world.sequence("fansly-link"),
+            kind="tracking",
+            account_id=account.id,
+            name=label,
+            code=str(1_000 + account.last_campaign_code),
+            created_at=self._world.clock.now(),
+            description=description,
+        )
+        return self._keep(link, f"{account.username.lower()}/t{link.code}")
 
     def create_trial(
         self, account: Account, name: str, tags: list[str], days: int, offer_limit: int, expires_days: int
@@ -82,6 +98,10 @@ class Links:
         """The link behind a public path."""
         return self._by_code.get(code if kind == "trial" else f"{username.lower()}/c{int(code)}")
 
+    def by_fansly_code(self, username: str, code: str) -> Link | None:
+        """The Fansly link behind a public path."""
+        return self._by_code.get(f"{username.lower()}/t{int(code)}")
+
     def by_url(self, url: str) -> Link | None:
         """The link behind a public URL of any host; None if it is no link or unknown."""
         found = _LINK_URL.search(url)
@@ -89,11 +109,16 @@ class Links:
             return None
         if found["trial"]:
             return self.by_code(found["username"], "trial", found["trial"])
+        if found["fansly"]:
+            return self.by_fansly_code(found["username"], found["fansly"])
         return self.by_code(found["username"], "tracking", found["campaign"])
 
     def url(self, link: Link) -> str:
-        """The public URL (upstream spec 1.3, 1.4)."""
-        base = f"{self._world.settings.landing_base}/{self._world.accounts[link.account_id].username}"
+        """The public URL (upstream spec 1.3, 1.4; Fansly's form is a guess, its API tells none)."""
+        account = self._world.accounts[link.account_id]
+        if account.platform == "fansly":
+            return f"{self._world.settings.fansly_landing_base}/{account.username}/t/{link.code}"
+        base = f"{self._world.settings.landing_base}/{account.username}"
         return f"{base}/c{link.code}" if link.kind == "tracking" else f"{base}/trial/{link.code}"
 
     def fate(self, link: Link, at: datetime) -> LinkFate:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from bisect import insort
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Any
 
 from . import payloads
@@ -45,7 +46,7 @@ class Money:
         settings = world.settings
         name = payloads.escaped(fan.name)
         transaction = Transaction(
-            id=f"{world.rng('transaction', number).getrandbits(128):032x}",
+            id=_new_id(world, account, number),
             account_id=account.id,
             fan_id=fan.id,
             type=type,
@@ -63,7 +64,7 @@ class Money:
         payload = payloads.transaction(transaction, fan, payloads.fan_data(world, account, fan), world.clock.now())
         if world.chance(settings.transaction_fan_missing_rate, "transaction-fan", number):
             del payload["fan"]
-        world.send("transactions.new", account.id, payload, at)
+        world.send("transactions.new", account.id, payload, at, subject=transaction)
         return transaction
 
     def tip(
@@ -74,7 +75,8 @@ class Money:
         transaction = self.charge(account, fan, "tip", amount, at, tips_source=source)
         number = str(115_270_000_000 + 11 * self._world.sequence("notification"))
         data = payloads.fan_data(self._world, account, fan)
-        self._world.send("tips.received", account.id, payloads.tip(number, account, fan, transaction, data), at)
+        payload = payloads.tip(number, account, fan, transaction, data)
+        self._world.send("tips.received", account.id, payload, at, subject=transaction)
         if source == "chat":
             self._world.fans.message(account, fan, f"I sent you a ${amount / 100:.2f} tip ♥", at, tip=amount)
         return transaction
@@ -96,7 +98,7 @@ class Money:
         )
         if world.chance(world.settings.ppv_user_missing_rate, "ppv-user", sequence):
             del payload["user"]
-        world.send("messages.ppv.unlocked", account.id, payload, at)
+        world.send("messages.ppv.unlocked", account.id, payload, at, subject=transaction)
         return transaction
 
     def charge_back(
@@ -123,6 +125,31 @@ class Money:
         """The feed as seen now, newest first, ids breaking ties within a second."""
         now = self._world.clock.now()
         return (t for t in reversed(self._of_account[account_id]) if t.visible_at <= now)
+
+    def page(
+        self,
+        account_id: str,
+        limit: int,
+        *,
+        since: datetime,
+        marker: int = 0,
+        types: Sequence[str] = (),
+        tips_source: str | None = None,
+    ) -> tuple[list[Transaction], bool]:
+        """OnlyFans' own paging of the feed, newest first: (rows, more). `marker` is the Unix second of the last row
+        and says nothing about rows of that same second: with the setting `marker_inclusive` off they are skipped,
+        with it on they come again."""
+        newest = marker if self._world.settings.marker_inclusive else marker - 1
+        oldest = since.replace(microsecond=0)
+        matching = (
+            t
+            for t in takewhile(lambda t: t.at >= oldest, self.visible(account_id))
+            if (not types or t.type in types)
+            and (not tips_source or t.tips_source == tips_source)
+            and (not marker or int(t.at.timestamp()) <= newest)
+        )
+        found = list(islice(matching, limit + 1))
+        return found[:limit], len(found) > limit
 
     def chargebacks(self, account_id: str) -> list[Chargeback]:
         """Chargebacks that happened by now, newest first."""
@@ -171,6 +198,12 @@ class Money:
             }
             for t in self._of_fan[(account_id, fan_id)]
         ]
+
+
+def _new_id(world: World, account: Account, number: int) -> str:
+    if account.platform == "fansly":
+        return str(880_000_000_000_000_000 + 104_729_017 * number)
+    return f"{world.rng('transaction', number).getrandbits(128):032x}"
 
 
 def _place(transaction: Transaction) -> tuple[datetime, str]:

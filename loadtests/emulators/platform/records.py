@@ -8,11 +8,16 @@ from typing import Literal
 
 LinkKind = Literal["tracking", "trial"]
 SessionState = Literal["active", "expired", "reauthenticating", "failed"]
+Network = Literal["onlyfans", "fansly"]
+
+VENDORS = ("onlyfansapi", "onlymonster", "ofauth")
+"""Who can be connected to an OnlyFans account; Fansly is reached through OnlyFansAPI only."""
 
 
 @dataclass(slots=True)
 class Account:
-    """A connected creator. `subscribe_price` 0 = a free page."""
+    """A connected creator. `subscribe_price` 0 = a free page. `vendors` are those it is connected to; each has
+    an id of its own for it. `outages` are spans in which nobody could read the account."""
 
     id: str
     onlyfans_id: int
@@ -20,6 +25,9 @@ class Account:
     name: str
     subscribe_price: int
     created_at: datetime
+    platform: Network = "onlyfans"
+    vendors: tuple[str, ...] = VENDORS
+    onlymonster_id: int = 0
     session_state: SessionState = "active"
     session_epoch: int = 0
     session_started_at: datetime | None = None
@@ -27,6 +35,29 @@ class Account:
     last_campaign_code: int = 0
     notes: dict[int, str] = field(default_factory=dict)
     custom_names: dict[int, str] = field(default_factory=dict)
+    outages: list[tuple[datetime, datetime | None]] = field(default_factory=list)
+
+    @property
+    def connection_id(self) -> str:
+        """OFAuth's id of it."""
+        return "conn_" + self.id.removeprefix("acct_")
+
+    @property
+    def fansly_id(self) -> int:
+        """Fansly's own number of the creator."""
+        return fansly_id(self.onlyfans_id)
+
+    def read_at(self, moment: datetime) -> datetime | None:
+        """When a reader that comes by at `moment` really gets through; None while an outage lasts."""
+        for start, end in self.outages:
+            if start <= moment and (end is None or moment < end):
+                return end
+        return moment
+
+
+def fansly_id(number: int) -> int:
+    """A snowflake made of one of this world's numbers: the same person on Fansly."""
+    return 500_000_000_000_000_000 + (number << 22)
 
 
 @dataclass(slots=True)
@@ -46,6 +77,8 @@ class Link:
     deleted_at: datetime | None = None
     clicks: list[datetime] = field(default_factory=list)
     claims: int = 0
+    description: str = ""
+    follows: list[datetime] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -56,6 +89,11 @@ class Fan:
     username: str
     name: str
     pays_vat: bool = False
+
+    @property
+    def fansly_id(self) -> int:
+        """The same person's id on Fansly."""
+        return fansly_id(self.id)
 
 
 @dataclass(slots=True)
@@ -130,6 +168,7 @@ class Message:
     price: int = 0
     tip: int = 0
     opened: bool = False
+    send_id: str | None = None
 
 
 @dataclass(slots=True)

@@ -28,6 +28,10 @@ class Sessions:
         """Put the account into `state`. An expired session is renewed after `reconnect_after`, if set."""
         world = self._world
         now = world.clock.now()
+        if state != "active" and account.session_state == "active":
+            account.outages.append((now, None))
+        elif state == "active" and account.session_state != "active":
+            account.outages[-1] = (account.outages[-1][0], now)
         account.session_state = state
         account.session_epoch += 1
         if state in ("expired", "reauthenticating"):
@@ -35,7 +39,7 @@ class Sessions:
         else:
             account.session_completed_at = now
         if notify and state in _EVENTS:
-            world.send(_EVENTS[state], account.id, payloads.session(account), now)
+            world.send(_EVENTS[state], account.id, payloads.session(account), now, subject=account)
         if state == "expired" and world.settings.reconnect_after is not None:
             epoch = account.session_epoch
             self._return_later(account, world.draw(world.settings.reconnect_after, "reconnect", account.id, epoch))

@@ -21,6 +21,7 @@ class Settings:
 
     api_keys: tuple[str, ...] = ("test-key",)
     landing_base: str = "https://onlyfans.com"
+    fansly_landing_base: str = "https://fansly.com"
     credits: int = 10_000_000
 
     # Row 1: request latency by class; `slow_read` replaces `read` on a `slow_read_rate` share.
@@ -75,6 +76,9 @@ class Settings:
     webhook_slow: float = 5.0
     webhook_concurrency: int = 1
 
+    # Signed timestamps and delivery ids of Onlymonster and OFAuth: the receiver compares them with its own clock.
+    signature_clock: Literal["real", "virtual"] = "real"
+
     # Row 16. None: the session stays dead until somebody changes it.
     reconnect_after: Span | None = None
     reauthenticate_takes: float = 0.0
@@ -83,6 +87,50 @@ class Settings:
     settle_after: float = 7 * 86_400.0
     rest_type_names: Literal["webhook", "source"] = "webhook"
     returning_event: Literal["subscriptions.renewed", "subscriptions.new"] = "subscriptions.renewed"
+
+    # Row 4: requests per second; None switches a limiter off. `onlymonster_slow_rate` is that of messages and fans.
+    onlymonster_tokens: tuple[str, ...] = ("om-token",)
+    onlymonster_token_rate: int | None = 25
+    onlymonster_endpoint_rate: int | None = 15
+    onlymonster_slow_rate: int | None = 1
+    onlymonster_429: Literal["text", "json"] = "text"
+
+    # Row 9: Onlymonster reads an account some time after the platform shows a thing, and its link counters are
+    # `onlymonster_counter_age` old.
+    onlymonster_collect_delay: Span = (0.0, 0.0)
+    onlymonster_counter_age: float = 0.0
+
+    # What Onlymonster's documents leave open.
+    onlymonster_order: Literal["asc", "desc"] = "desc"
+    onlymonster_amount: Literal["gross", "net"] = "gross"
+    onlymonster_chargeback_id: Literal["transaction", "own"] = "transaction"
+    onlymonster_new_subscription: str = "new subscription"
+    onlymonster_restricted_words: tuple[str, ...] = ("paypal",)
+    onlymonster_webhook_wait: float = 0.0
+    onlymonster_retry_delays: tuple[float, ...] = (0.0, 0.0)
+
+    # Row 5: tokens a minute and the bucket's size, per connection.
+    ofauth_api_keys: tuple[str, ...] = ("ofauth-key",)
+    ofauth_rate_minute: int | None = 60
+    ofauth_burst: int = 90
+
+    # OFAuth's generations: error bodies, create bodies, answers as a list or an object, bare or full rows.
+    ofauth_errors: Literal["type", "code", "mixed"] = "type"
+    ofauth_trial_body: Literal["both", "current", "legacy"] = "both"
+    ofauth_create_answer: Literal["array", "object"] = "array"
+    ofauth_list_answer: Literal["object", "array"] = "object"
+    ofauth_link_rows: Literal["full", "bare"] = "full"
+    ofauth_page_max: int = 20
+    ofauth_earnings_page: int = 10
+    ofauth_permissions: tuple[str, ...] = (
+        "promotions:read", "promotions:write", "subscribers:read", "subscribers:write", "earnings:read",
+        "messages:read", "messages:write", "users:read", "users:write",
+    )  # fmt: skip
+    ofauth_realtime: bool = False
+    ofauth_retry_delays: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0)
+
+    # Row 21. Off: the payment webhook does not name the fan, as the REST feed does not.
+    fansly_payment_names_fan: bool = True
 
     def update(self, changes: dict[str, Any]) -> None:
         """Apply changes by field name; lists become tuples. Raises KeyError on an unknown name."""
@@ -120,6 +168,7 @@ _SHARED: dict[str, Any] = {
     "duplicate_rate": 0.08,
     "duplicate_new_key_rate": 0.02,
     "webhook_concurrency": 64,
+    "ofauth_errors": "mixed",
 }
 
 _REAL: dict[str, Any] = {
@@ -142,12 +191,20 @@ _REAL: dict[str, Any] = {
         "messages": (2.0, 5.0),
         "messages.ppv.unlocked": (20.0, 60.0),
         "accounts": (1.0, 5.0),
+        "fansly": (0.5, 3.0),
+        "onlymonster": (2.0, 60.0),
+        "ofauth": (1.0, 5.0),
     },
     "shuffle_extra": (10.0, 120.0),
     "duplicate_delay": (1.0, 120.0),
     "retry_delays": (10.0, 60.0),
     "reconnect_after": (60.0, 1200.0),
     "reauthenticate_takes": 30.0,
+    "onlymonster_collect_delay": (60.0, 900.0),
+    "onlymonster_counter_age": 300.0,
+    "onlymonster_webhook_wait": 60.0,
+    "onlymonster_retry_delays": (10.0, 60.0),
+    "ofauth_retry_delays": (5.0, 10.0, 20.0, 40.0),
 }
 
 _FAST: dict[str, Any] = {
@@ -170,6 +227,9 @@ _FAST: dict[str, Any] = {
         "messages": (0.05, 0.1),
         "messages.ppv.unlocked": (0.07, 0.2),
         "accounts": (0.05, 0.1),
+        "fansly": (0.01, 0.05),
+        "onlymonster": (0.02, 0.3),
+        "ofauth": (0.05, 0.1),
     },
     "shuffle_extra": (0.05, 0.4),
     "duplicate_delay": (0.02, 0.4),
@@ -179,4 +239,9 @@ _FAST: dict[str, Any] = {
     "reconnect_after": (1.0, 3.0),
     "reauthenticate_takes": 0.3,
     "settle_after": 60.0,
+    "onlymonster_collect_delay": (0.2, 2.0),
+    "onlymonster_counter_age": 1.0,
+    "onlymonster_webhook_wait": 0.2,
+    "onlymonster_retry_delays": (0.1, 0.6),
+    "ofauth_retry_delays": (0.05, 0.1, 0.2, 0.4),
 }

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from . import payloads
 from .clock import Clock
 from .fans import Fans
 from .faults import Faults
 from .ledger import Ledger
 from .links import Links
 from .money import Money
-from .records import Account, Fan, UserList
+from .records import VENDORS, Account, Fan, Message, Network, Subscription, Transaction, UserList
 from .scheduler import Scheduler
 from .sessions import Sessions
 from .settings import Settings, Span
+
+Subject = Account | Subscription | Transaction | Message
 
 
 class NotFound(LookupError):
@@ -28,7 +31,8 @@ class NotFound(LookupError):
 @dataclass(frozen=True, slots=True)
 class Notification:
     """Something the vendor tells webhooks about. `at` = when it happened, `ephemeral` = no idempotency key,
-    `forced` = sent to every endpoint, subscribed or not."""
+    `forced` = sent to every endpoint, subscribed or not. `payload` is OnlyFansAPI's; other vendors make their own
+    of the `subject`."""
 
     event: str
     account_id: str
@@ -36,6 +40,7 @@ class Notification:
     at: datetime
     ephemeral: bool = False
     forced: bool = False
+    subject: Subject | None = None
 
 
 class World:
@@ -48,7 +53,7 @@ class World:
         self.epoch = 0
         self.clock = clock or Clock()
         self.scheduler = Scheduler(self.clock)
-        self.notify: Callable[[Notification], None] = lambda notification: None
+        self.listeners: list[Callable[[Notification], None]] = []
         self.faults = Faults()
         self._clear()
 
@@ -75,9 +80,20 @@ class World:
         self.scheduler.clear()
         self._clear()
 
-    def send(self, event: str, account_id: str, payload: dict[str, Any], at: datetime, *, forced: bool = False) -> None:
+    def send(
+        self,
+        event: str,
+        account_id: str,
+        payload: dict[str, Any],
+        at: datetime,
+        *,
+        forced: bool = False,
+        subject: Subject | None = None,
+    ) -> None:
         """Hand a notification to whoever delivers webhooks."""
-        self.notify(Notification(event, account_id, payload, at, event.startswith("users."), forced))
+        notification = Notification(event, account_id, payload, at, event.startswith("users."), forced, subject)
+        for listener in self.listeners:
+            listener(notification)
 
     def sequence(self, name: str) -> int:
         """The next number, from 1, of a named sequence."""
@@ -109,10 +125,17 @@ class World:
         id: str | None = None,
         subscribe_price: int = 999,
         onlyfans_id: int | None = None,
+        platform: Network = "onlyfans",
+        vendors: Sequence[str] = VENDORS,
     ) -> Account:
-        """Connect a creator. `subscribe_price` in cents, 0 = a free page. Ids are made up when absent."""
+        """Connect a creator to `vendors`. `subscribe_price` in cents, 0 = a free page. Ids are made up when absent."""
+        if unknown := set(vendors) - set(VENDORS):
+            raise ValueError(f"unknown vendors {sorted(unknown)}")
         number = self.sequence("account")
-        account_id = id or f"acct_{self.rng('account', number).getrandbits(96):024x}"
+        prefix = "fansly_acct_" if platform == "fansly" else "acct_"
+        account_id = id or f"{prefix}{self.rng('account', number).getrandbits(96):024x}"
+        if not account_id.startswith(prefix):
+            raise ValueError(f"the id of a {platform} account begins with {prefix}")
         account = Account(
             id=account_id,
             onlyfans_id=onlyfans_id or 518_000_000 + self.rng("creator", number).randrange(900_000),
@@ -120,8 +143,13 @@ class World:
             name=name or username.capitalize(),
             subscribe_price=subscribe_price,
             created_at=self.clock.now(),
+            platform=platform,
+            vendors=("onlyfansapi",) if platform == "fansly" else tuple(vendors),
+            onlymonster_id=4_100 + 7 * number,
         )
         self.accounts[account_id] = account
+        connected = payloads.session(account) | {"client_reference_id": None}
+        self.send("accounts.connected", account.id, connected, self.clock.now(), subject=account)
         return account
 
     def account(self, account_id: str) -> Account:
@@ -129,6 +157,20 @@ class World:
         if account_id not in self.accounts:
             raise NotFound(f"account {account_id}")
         return self.accounts[account_id]
+
+    def connected(self, vendor: str, platform: Network = "onlyfans") -> list[Account]:
+        """Accounts a vendor is connected to, oldest first."""
+        return [a for a in self.accounts.values() if vendor in a.vendors and a.platform == platform]
+
+    def find(self, reference: object) -> Account:
+        """The account by any vendor's id of it. Raises NotFound."""
+        text = str(reference)
+        if text in self.accounts:
+            return self.accounts[text]
+        for account in self.accounts.values():
+            if text in (account.connection_id, str(account.onlymonster_id), str(account.onlyfans_id)):
+                return account
+        raise NotFound(f"account {text}")
 
     def account_named(self, username: str) -> Account | None:
         """The account of a page name, letter case ignored."""
@@ -140,7 +182,14 @@ class World:
         return {
             "now": self.clock.now().isoformat(),
             "accounts": [
-                {"id": a.id, "username": a.username, "onlyfans_id": a.onlyfans_id, "session_state": a.session_state}
+                {
+                    "id": a.id,
+                    "username": a.username,
+                    "onlyfans_id": a.onlyfans_id,
+                    "platform": a.platform,
+                    "vendors": list(a.vendors),
+                    "session_state": a.session_state,
+                }
                 for a in self.accounts.values()
             ],
             "links": self.links.truth(),

@@ -17,7 +17,8 @@ async def whoami(call: Call) -> Reply:
     return Reply({"api_key": key, "team": {"name": "Emulator", "slug": "emulator"}}, bare=True)
 
 
-def _row(account: Account) -> dict[str, Any]:
+def row(account: Account) -> dict[str, Any]:
+    """An account as the vendor lists it."""
     alive = account.session_state == "active"
     return {
         "id": account.id,
@@ -39,11 +40,11 @@ def _row(account: Account) -> dict[str, Any]:
 
 async def accounts(call: Call) -> Reply:
     """All connected accounts, a bare array, filtered by id, username or email."""
-    rows = [_row(account) for account in call.world.accounts.values()]
+    rows = [row(account) for account in call.world.connected("onlyfansapi")]
     for name in ("onlyfans_id", "onlyfans_username", "onlyfans_email"):
         wanted = call.request.query.get(name)
         if wanted:
-            rows = [row for row in rows if row[name] == wanted]
+            rows = [told for told in rows if told[name] == wanted]
     return Reply(rows, bare=True)
 
 

@@ -1,42 +1,15 @@
-"""One API call as a handler sees it: validated parameters in, data or an error out."""
+"""How OnlyFansAPI refuses: its own validation errors, and those of OnlyFans wrapped and charged."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
 
-from aiohttp import web
+from .. import calls
+from ..calls import ApiError, Endpoint, Handler, Reply, page
 
-from ..clock import parse_moment
-from ..records import Account, Fan
-from ..world import World
-
-if TYPE_CHECKING:
-    from ..webhooks import Webhooks
-
-Latency = Literal["create", "list", "read", "cached"]
-
-
-class ApiError(Exception):
-    """A vendor error answer. `violation` names the contract breach to record, if it is one."""
-
-    def __init__(
-        self,
-        status: int,
-        body: dict[str, Any] | str,
-        *,
-        credits: int = 0,
-        violation: str | None = None,
-        headers: dict[str, str] | None = None,
-    ) -> None:
-        super().__init__(str(body)[:200])
-        self.status = status
-        self.body = body
-        self.credits = credits
-        self.violation = violation
-        self.headers = headers or {}
+__all__ = [
+    "ApiError", "Call", "Endpoint", "Handler", "Reply", "invalid", "not_found", "onlyfans_error", "page",
+]  # fmt: skip
 
 
 def invalid(name: str, message: str, violation: str | None = None) -> ApiError:
@@ -66,126 +39,13 @@ def not_found() -> ApiError:
 
 
 @dataclass(slots=True)
-class Reply:
-    """What a handler answers. `next_page` is a dict of query changes, None = last page, ... = not paginated;
-    `bare` skips the envelope."""
+class Call(calls.Call):
+    """A call of OnlyFansAPI, its Fansly part included."""
 
-    data: Any
-    next_page: Any = ...
-    status: int = 200
-    bare: bool = False
-    headers: dict[str, str] = field(default_factory=dict)
+    def invalid(self, name: str, message: str, violation: str | None = None) -> ApiError:
+        """422."""
+        return invalid(name, message, violation)
 
-
-@dataclass(slots=True)
-class Call:
-    """A request past the gateway's checks. `account` is set on account routes."""
-
-    request: web.Request
-    world: World
-    webhooks: Webhooks
-    account_or_none: Account | None
-    body: dict[str, Any]
-
-    @property
-    def account(self) -> Account:
-        """The account of the path."""
-        assert self.account_or_none is not None
-        return self.account_or_none
-
-    @property
-    def now(self) -> datetime:
-        """Virtual now."""
-        return self.world.clock.now()
-
-    def number(self, name: str, default: int, low: int = 0, high: int | None = None) -> int:
-        """An integer query parameter within [low, high]; outside is a 422 and a violation."""
-        text = self.request.query.get(name)
-        if text is None or text == "":
-            return default
-        try:
-            value = int(text)
-        except ValueError:
-            raise invalid(name, f"The {name} field must be an integer.", "bad_parameter") from None
-        if value < low:
-            raise invalid(name, f"The {name} field must be at least {low}.", "bad_parameter")
-        if high is not None and value > high:
-            kind = "limit_over_max" if name == "limit" else "bad_parameter"
-            raise invalid(name, f"The {name} field must not be greater than {high}.", kind)
-        return value
-
-    def choice(self, name: str, allowed: tuple[str, ...], default: str) -> str:
-        """A query parameter out of `allowed`."""
-        value = self.request.query.get(name) or default
-        if value not in allowed:
-            raise invalid(name, f"The selected {name} is invalid.", "bad_parameter")
-        return value
-
-    def moment(self, name: str) -> datetime | None:
-        """A time query parameter, None if absent."""
-        text = self.request.query.get(name)
-        if not text:
-            return None
-        try:
-            return parse_moment(text, self.now)
-        except ValueError:
-            raise invalid(name, f"The {name} field must be a valid date.", "bad_parameter") from None
-
-    def path_number(self, name: str) -> int:
-        """A numeric path part; anything else is unknown to OnlyFans."""
-        try:
-            return int(self.request.match_info[name])
-        except ValueError:
-            raise not_found() from None
-
-    def fan(self, name: str) -> Fan:
-        """The fan of a path part, by id or `u{id}` name."""
-        text = self.request.match_info[name]
-        digits = text.removeprefix("u")
-        fan = self.world.people.get(int(digits)) if digits.isdigit() else None
-        if fan is None:
-            raise not_found()
-        return fan
-
-    def text(self, name: str, longest: int | None = None, *, required: bool = True) -> str:
-        """A text body field."""
-        value = self.body.get(name)
-        if value is None and not required:
-            return ""
-        if not isinstance(value, str) or (required and not value.strip()):
-            raise invalid(name, f"The {name} field is required.")
-        if longest is not None and len(value) > longest:
-            raise invalid(name, f"The {name} field must not be greater than {longest} characters.")
-        return value
-
-    def texts(self, name: str, *, required: bool = False) -> list[str]:
-        """A body field holding a list of texts."""
-        value = self.body.get(name)
-        if value is None and not required:
-            return []
-        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            raise invalid(name, f"The {name} field must be an array.")
-        if required and not value:
-            raise invalid(name, f"The {name} field is required.")
-        return list(value)
-
-
-def page(rows: list[Any], offset: int, limit: int) -> tuple[list[Any], bool, dict[str, int] | None]:
-    """A window of `rows`: (rows, hasMore, query of the next page)."""
-    more = offset + limit < len(rows)
-    return rows[offset : offset + limit], more, {"offset": offset + limit, "limit": limit} if more else None
-
-
-Handler = Callable[[Call], Awaitable[Reply]]
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """A route with what the vendor charges for it and whether it needs the account's live session."""
-
-    method: str
-    path: str
-    handler: Handler
-    credits: int = 1
-    latency: Latency = "list"
-    live: bool = True
+    def not_found(self) -> ApiError:
+        """404, charged."""
+        return not_found()

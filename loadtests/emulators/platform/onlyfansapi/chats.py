@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from ..payloads import message_row
-from .call import ApiError, Call, Endpoint, Reply, invalid
+from .call import ApiError, Call, Endpoint, Reply, invalid, onlyfans_error
 
 
 async def messages(call: Call) -> Reply:
@@ -44,6 +44,8 @@ async def send(call: Call) -> Reply:
             raise ApiError(409, body)
         return Reply(row, headers={"Idempotent-Replayed": "true"})
     sent = call.world.fans.write_to(call.account, fan, text, price=round(price * 100))
+    if sent is None:
+        raise onlyfans_error(400, "The session has expired.")
     row = message_row(sent, fan, call.account)
     if key is not None:
         call.world.sent_messages[(call.account.id, key)] = (spoken, row)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from itertools import islice, takewhile
 
 from . import rows
 from .call import Call, Endpoint, Reply, page
 
-_TYPES = {
+TYPES = {
     "subscribes": ("new_subscription", "recurring_subscription"),
     "tips": ("tip",),
     "post": ("post",),
@@ -19,27 +18,19 @@ DEFAULT_WINDOW = timedelta(days=30)
 
 
 async def transactions(call: Call) -> Reply:
-    """Newest first. The marker is the Unix second of the last row and says nothing about rows of that same
-    second: with `marker_inclusive` off they are skipped, with it on they come again."""
+    """Newest first; the marker is the Unix second of the last row."""
     limit = call.number("limit", 10, 1, 100)
     marker = call.number("marker", 0)
     since = call.moment("startDate") or call.now - DEFAULT_WINDOW
     wanted = call.request.query.get("type", "")
-    names = _TYPES[call.choice("type", tuple(_TYPES), wanted)] if wanted else ()
-    source = call.request.query.get("tipsSource")
-    newest = marker if call.world.settings.marker_inclusive else marker - 1
-    oldest = since.replace(microsecond=0)
-    feed = takewhile(lambda t: t.at >= oldest, call.world.money.visible(call.account.id))
-    matching = (
-        t
-        for t in feed
-        if (not wanted or t.type in names)
-        and (not source or t.tips_source == source)
-        and (not marker or int(t.at.timestamp()) <= newest)
+    shown, more = call.world.money.page(
+        call.account.id,
+        limit,
+        since=since,
+        marker=marker,
+        types=TYPES[call.choice("type", tuple(TYPES), wanted)] if wanted else (),
+        tips_source=call.request.query.get("tipsSource"),
     )
-    found = list(islice(matching, limit + 1))
-    shown = found[:limit]
-    more = len(found) > limit
     last = int(shown[-1].at.timestamp()) if shown else None
     data = {
         "list": [rows.transaction(call.world, t) for t in shown],

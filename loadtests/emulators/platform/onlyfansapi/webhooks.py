@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from ..clock import iso, micros
 from ..deliveries import Attempt, Webhook
+from ..fansly.events import EVENTS as FANSLY_EVENTS
 from .call import ApiError, Call, Endpoint, Reply, invalid, page
 
 EVENTS = {
@@ -33,6 +34,7 @@ EVENTS = {
     "accounts.otp_code_required": "Account OTP code required",
     "accounts.face_otp_required": "Account face OTP required",
     "test-event": "Test event",
+    **{f"fansly.{name}": f"Fansly: {name}" for name in FANSLY_EVENTS},
 }
 
 
@@ -62,6 +64,8 @@ def _read(call: Call) -> dict[str, Any]:
     for event in events:
         if event not in EVENTS:
             raise invalid("events", f"The selected event {event} is invalid.")
+    if len({event.startswith("fansly.") for event in events}) > 1:
+        raise invalid("events", "A webhook receives the events of one platform.", "mixed_platforms")
     scope = call.text("account_scope")
     if scope not in ("global", "inclusive", "exclusive"):
         raise invalid("account_scope", "The selected account scope is invalid.")

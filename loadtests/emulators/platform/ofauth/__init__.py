@@ -1,0 +1,1 @@
+"""OFAuth: a proxy of OnlyFans with connections, promotions, subscribers, earnings, chats (upstream spec 2)."""
