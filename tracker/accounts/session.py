@@ -21,7 +21,7 @@ async def check(run: Run) -> float:
     if await describe(run.pool, run.account, info, run.settings.platform_url):
         await publish_account(run.pool, run.redis, run.account.account_id, run.settings.platform_url)
     await set_state(run.pool, run.account.account_id, info.session, info.session_message)
-    if info.session == "ok" and run.account.session_state != "ok":
+    if info.session == "ok" and run.account.session_state in ("reconnecting", "dead"):
         await resume(run.pool, run.account.account_id)
     interval = run.settings.keep_alive_accounts
     return interval * RELAXED if info.session == "ok" else interval
@@ -65,9 +65,10 @@ async def show_failure(connection: Connection | Pool, account: Account, error: P
 
 async def prove(connection: Connection | Pool, account: Account) -> None:
     """A call that needs the login succeeded: it is alive, whatever was believed."""
-    if account.session_state in ("unknown", "reconnecting") and await connection.fetchval(
-        SQL["session_proved"], account.account_id
-    ):
+    if account.session_state not in ("unknown", "reconnecting"):
+        return
+    revived = await connection.fetchval(SQL["session_proved"], account.account_id)
+    if revived is not None and account.session_state == "reconnecting":
         await resume(connection, account.account_id)
 
 
