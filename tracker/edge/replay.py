@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import os
 from collections.abc import Callable
@@ -57,10 +58,9 @@ class Replayer:
                     await self.replay_all()
                 except (RedisError, OSError, NotDurable) as error:
                     log.warning("edge.replay_postponed", error=str(error)[:200])
-            try:
-                await asyncio.wait_for(self._wake.wait(), LOOK_SECONDS)
-            except TimeoutError:
-                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):  # wait_for of Python 3.11 can swallow a cancellation
+                    await self._wake.wait()
             self._wake.clear()
 
     async def replay_all(self) -> int:

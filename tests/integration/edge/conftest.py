@@ -80,7 +80,7 @@ class World:
     """An edge, its store, and short words for what tests do with them."""
 
     service: Service
-    redis: valkey.Client
+    redis: Any
     clock: Clock
     settings: Settings
     shard: int = 0
@@ -90,7 +90,7 @@ class World:
         """Store a smart link; the edge finds it when it is first asked for."""
         record = EdgeLink(link_id, ACCOUNT, self.shard, "tracking", 21_600_000, "active", PROFILE, RESERVE)
         record = msgspec.structs.replace(record, **changes)
-        await self.redis.hset(LINKS_KEY, link_id, msgspec.msgpack.encode(record))  # type: ignore[misc,unused-ignore]
+        await self.redis.hset(LINKS_KEY, link_id, msgspec.msgpack.encode(record))
         self.service.links.put(link_id, msgspec.msgpack.encode(record))
 
     async def fill_pool(self, count: int, first: int = 1) -> None:
@@ -145,8 +145,9 @@ class World:
 def decode_entry(fields: dict[bytes, bytes]) -> LogEntry:
     """A stream entry's fields as a LogEntry."""
     text = {key.decode(): value for key, value in fields.items()}
-    words = [text[name].decode() for name in "kcvyml"]
-    return LogEntry(msgspec.msgpack.decode(text["r"], type=Visit), *words, text.get("s") == b"1")
+    kind, click, visitor, known, member, lease = (text[name].decode() for name in "kcvyml")
+    visit = msgspec.msgpack.decode(text["r"], type=Visit)
+    return LogEntry(visit, kind, click, visitor, known, member, lease, text.get("s") == b"1")
 
 
 @pytest.fixture

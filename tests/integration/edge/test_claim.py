@@ -223,7 +223,9 @@ async def test_a_retired_link_is_replaced_on_the_next_visit_of_the_click(world: 
     assert [(e.kind, e.click, e.lease) for e in entries[1:]] == [("duplicate", entry.click, "exclusive")] * 2
 
 
-@pytest.mark.parametrize("cookie", ["01K5ZZZZZZZZZZZZZZZZZZZZZZ", "01k5", "01k5zzzzzzzzzzzzzzzzzzzzzu", "x" * 26, "'; DROP"])
+@pytest.mark.parametrize(
+    "cookie", ["01K5ZZZZZZZZZZZZZZZZZZZZZZ", "01k5", "01k5zzzzzzzzzzzzzzzzzzzzzu", "x" * 26, "'; DROP"]
+)
 async def test_a_cookie_that_is_not_ours_is_ignored(world: World, cookie: str) -> None:
     answer = await world.request(cookie=cookie)
     (entry,) = await world.log()
