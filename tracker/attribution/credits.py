@@ -204,7 +204,11 @@ async def _delivery_events(connection: Connection, rows: Sequence[Row], accounts
 
 
 def facts(row: Row, account: Account, click: asyncpg.Record, fan: asyncpg.Record) -> dict[str, str]:
-    """The template variables of a conversion (spec 6), absent ones left out. Amounts are dollars with two decimals."""
+    """The template variables of a conversion (spec 6), absent ones left out. Amounts are dollars with two decimals.
+
+    Beyond them, for destinations that tell first from repeat purchases: `purchase` ('first' | 'repeat') and
+    `previously_subscribed` ('1').
+    """
     conversion = row.conversion
     values: dict[str, str | None] = {
         "ofapi_account_id": account.account_id,
@@ -217,7 +221,7 @@ def facts(row: Row, account: Account, click: asyncpg.Record, fan: asyncpg.Record
         "conversion_id": row.conversion_id,
         "click_id": click["click_id"],
         "external_click_id": click["ecid"],
-        "conversion_at": from_ms(conversion.at).isoformat(timespec="seconds"),
+        "conversion_at": from_ms(conversion.at).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "amount_gross": dollars(conversion.gross_cents),
         "amount_net": dollars(conversion.net_cents),
         "fan_onlyfans_id": row.fan[1],
@@ -226,6 +230,8 @@ def facts(row: Row, account: Account, click: asyncpg.Record, fan: asyncpg.Record
         "transaction_type": conversion.transaction_type,
         "transaction_description": conversion.transaction_description,
         "transaction_status": conversion.transaction_status,
+        "purchase": conversion.purchase,
+        "previously_subscribed": "1" if conversion.previously_subscribed else None,
         "country": click["country"],
     }
     for name in ("fbclid", "gclid", "gbraid", "wbraid", "ttclid", "sccid", "utm_source", "utm_medium", "utm_campaign",
