@@ -7,26 +7,22 @@ not found, and slowly without any webhook, since webhooks can be paused.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from datetime import datetime
 
-import asyncpg
 import msgspec
 import structlog
 
+from tracker.accounts.counters import SQL, Moved, list_counters
 from tracker.accounts.facts import Fact, record
 from tracker.accounts.looks import Edge, looking_seconds, new_edges, next_look
 from tracker.accounts.work import Run
-from tracker.inventory import adopt
-from tracker.inventory.keeper import retire
-from tracker.inventory.offers import external_offer
-from tracker.inventory.publish import publish_account
-from tracker.providers.base import LinkKind, LinkSubscriber, PlatformEvent, ProviderLink
-from tracker.stores.queries import load_queries
+from tracker.providers.base import FIRST_SEEN, LinkSubscriber, PlatformEvent, ProviderError
+from tracker.stores.postgres import Connection, Pool
 
-SQL = load_queries("tracker.accounts", "reconcile.sql")
 FIRST_PAGES = 3  # pages of a list read at the first try; four times as many at each further one
-MOST_CHECKS = 10
 MOST_EXTERNAL = 5
+LATEST_PAGES = 4
 
 log = structlog.get_logger()
 
@@ -38,14 +34,12 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     heard_at: datetime
 
 
-class Moved(msgspec.Struct, frozen=True, kw_only=True):
-    """A link that counts more subscribers than are explained."""
+@dataclass
+class Times:
+    """When fans subscribed, as the platform's newest-first list told in this run; read at most once."""
 
-    inventory_link_id: int
-    kind: LinkKind
-    provider_link_id: str
-    external: bool
-    missing: int
+    fans: dict[str, datetime] = field(default_factory=dict)
+    read: bool = False
 
 
 async def reconcile(run: Run) -> float:
@@ -53,20 +47,21 @@ async def reconcile(run: Run) -> float:
     account_id = run.account.account_id
     moved: list[Moved] = []
     for row in await run.pool.fetch(SQL["kinds"], account_id):
-        moved += await _list(run, row["kind"])
+        moved += await list_counters(run, row["kind"])
     waiting = await _waiting(run)
     tried = {int(link): times for link, times in (run.state.get("tries") or {}).items()}
     tries: dict[int, int] = {}
     found = 0
+    times = Times()
     for link in _worth_reading(run, moved, waiting):
-        times = tried.get(link.inventory_link_id, 0)
+        tries_before = tried.get(link.inventory_link_id, 0)
         told = {fan: fans.at for fan, fans in waiting.items()}
-        events = await _read(run, link, told, times)
+        events = await _read(run, link, told, tries_before, times)
         found += len(events)
         for event in events:
             waiting.pop(event.fan_id, None)
         if len(events) < link.missing and not link.external:
-            tries[link.inventory_link_id] = times + 1
+            tries[link.inventory_link_id] = tries_before + 1
     if not waiting:
         await run.pool.execute(SQL["settle_external"], account_id)
     await _give_up(run, tries)
@@ -112,111 +107,13 @@ async def _waiting(run: Run) -> dict[str, Waiting]:
     return {row["fan_id"]: Waiting(at=row["at"], heard_at=row["first_seen_at"]) for row in rows}
 
 
-async def _list(run: Run, kind: LinkKind) -> list[Moved]:
-    """Read all counters of a kind and keep them; returns the links that moved. Unknown links are taken in."""
-    known = {row["provider_link_id"]: row for row in await run.pool.fetch(SQL["known"], run.account.account_id, kind)}
-    rows = await adopt.awaited(run.pool, run.account.account_id)
-    listed: dict[str, ProviderLink] = {}
-    strangers: dict[str, ProviderLink] = {}
-    changed = False
-    async for page in run.client.links(kind):
-        for link in page:
-            listed[link.provider_link_id] = link
-            if link.provider_link_id in known:
-                continue
-            row = adopt.ours(link, rows)
-            if row is None:
-                strangers[link.provider_link_id] = link
-            elif await adopt.confirm(
-                run.pool, row.inventory_link_id, link, run.settings.platform_url, run.account.username
-            ):
-                changed = True
-    await _take_in(run, kind, list(strangers.values()))
-    if changed or strangers:
-        known = {
-            row["provider_link_id"]: row for row in await run.pool.fetch(SQL["known"], run.account.account_id, kind)
-        }
-    moved = await _count(run, kind, known, listed)
-    changed = await _retire_gone(run, kind, known, listed) or changed
-    if changed:
-        await publish_account(run.pool, run.redis, run.account.account_id, run.settings.platform_url)
-    return moved
-
-
-async def _take_in(run: Run, kind: LinkKind, links: list[ProviderLink]) -> None:
-    """Remember links that are not ours. What they counted before the first look is not ours to explain."""
-    if not links:
-        return
-    first_look = not run.state.get("listed")
-    await run.pool.execute(
-        SQL["adopt_external"],
-        run.account.account_id,
-        kind,
-        [external_offer(link) for link in links],
-        [link.provider_link_id for link in links],
-        [link.name for link in links],
-        [link.url for link in links],
-        [link.claim_limit for link in links],
-        [link.expires_at for link in links],
-        [link.clicks or 0 for link in links],
-        [link.subscribers or 0 for link in links],
-        [(link.subscribers or 0) if first_look else 0 for link in links],
-    )
-
-
-async def _count(
-    run: Run, kind: LinkKind, known: dict[str, asyncpg.Record], listed: dict[str, ProviderLink]
-) -> list[Moved]:
-    counted = [(known[link_id], link) for link_id, link in listed.items() if link_id in known]
-    counted.sort(key=lambda pair: pair[0]["inventory_link_id"])
-    await run.pool.execute(
-        SQL["count"],
-        [row["inventory_link_id"] for row, _ in counted],
-        [link.clicks or 0 for _, link in counted],
-        [link.subscribers or 0 for _, link in counted],
-    )
-    moved = []
-    for row, link in counted:
-        subscribers = link.subscribers or 0
-        fell = subscribers < row["subscribers_seen"]
-        read = min(row["subscribers_read"], subscribers) if fell else row["subscribers_read"]
-        if subscribers > read:
-            moved.append(
-                Moved(
-                    inventory_link_id=row["inventory_link_id"],
-                    kind=kind,
-                    provider_link_id=link.provider_link_id,
-                    external=row["role"] == "external",
-                    missing=subscribers - read,
-                )
-            )
-    return moved
-
-
-async def _retire_gone(
-    run: Run, kind: LinkKind, known: dict[str, asyncpg.Record], listed: dict[str, ProviderLink]
-) -> bool:
-    """Links in use that ended or are not listed any more. Absence is asked about: a list can skip a row while it moves."""
-    changed = False
-    checks = 0
-    for link_id, row in known.items():
-        if row["state"] != "ready" or row["role"] == "external":
-            continue
-        link = listed.get(link_id)
-        if link is None and checks < MOST_CHECKS:
-            checks += 1
-            if not await run.client.link_exists(kind, link_id):
-                changed = await retire(run, row["inventory_link_id"], "deleted") or changed
-        elif link is not None and link.finished:
-            changed = await retire(run, row["inventory_link_id"], "ended") or changed
-    return changed
-
-
-async def _read(run: Run, link: Moved, waiting: dict[str, datetime], tried: int) -> list[PlatformEvent]:
+async def _read(run: Run, link: Moved, waiting: dict[str, datetime], tried: int, times: Times) -> list[PlatformEvent]:
     """Page through a link's subscribers until the missing ones are found or the list ends; store them."""
     pages_left = FIRST_PAGES * 4**tried
     found: list[PlatformEvent] = []
     async for page in run.client.subscribers(link.kind, link.provider_link_id):
+        if link.kind == "tracking_link" and not link.external:
+            page = await _timed(run, link, page, waiting, link.missing - len(found), times)
         found += await _store(run, link, page, waiting, link.missing - len(found))
         pages_left -= 1
         if len(found) >= link.missing or pages_left <= 0:
@@ -227,6 +124,44 @@ async def _read(run: Run, link: Moved, waiting: dict[str, datetime], tried: int)
     return found
 
 
+async def _timed(
+    run: Run,
+    link: Moved,
+    page: list[LinkSubscriber],
+    waiting: dict[str, datetime],
+    missing: int,
+    times: Times,
+) -> list[LinkSubscriber]:
+    """The page with exact times, where nobody else told one of a new fan: tracking lists show none.
+
+    Without it the moment of our look would stand for the subscription, and a webhook that comes later tell another.
+    """
+    known = await _edges(run.pool, run, link, page)
+    fresh = new_edges(link.inventory_link_id, page, known, waiting, missing, run.now())
+    untold = {event.fan_id for event in fresh if event.precision_seconds == FIRST_SEEN}
+    if untold - times.fans.keys() and not times.read:
+        times.read = True
+        try:
+            pages_left = LATEST_PAGES
+            async for latest in run.client.latest_fans():
+                times.fans |= {fan.fan_id: fan.subscribed_at for fan in latest if fan.subscribed_at is not None}
+                pages_left -= 1
+                if pages_left <= 0 or not untold - times.fans.keys():
+                    break
+        except ProviderError as error:
+            log.info("latest fans not read", account_id=run.account.account_id, reason=error.message)
+    return [
+        msgspec.structs.replace(row, subscribed_at=times.fans.get(row.fan_id)) if row.fan_id in untold else row
+        for row in page
+    ]
+
+
+async def _edges(connection: Connection | Pool, run: Run, link: Moved, page: list[LinkSubscriber]) -> dict[str, Edge]:
+    fans = [row.fan_id for row in page]
+    rows = await connection.fetch(SQL["edges"], run.account.account_id, fans, link.inventory_link_id)
+    return {row["fan_id"]: Edge(row["occurrences"], row["latest_here"], row["latest_anywhere"]) for row in rows}
+
+
 async def _store(
     run: Run, link: Moved, page: list[LinkSubscriber], waiting: dict[str, datetime], missing: int
 ) -> list[PlatformEvent]:
@@ -235,8 +170,7 @@ async def _store(
         return []
     account_id = run.account.account_id
     async with run.pool.acquire() as connection, connection.transaction():
-        rows = await connection.fetch(SQL["edges"], account_id, [row.fan_id for row in page], link.inventory_link_id)
-        known = {row["fan_id"]: Edge(row["occurrences"], row["latest_here"], row["latest_anywhere"]) for row in rows}
+        known = await _edges(connection, run, link, page)
         events = new_edges(link.inventory_link_id, page, known, waiting, missing, run.now(), only_waiting=link.external)
         new = await record(connection, [Fact(account_id, event, "poll") for event in events])
         if new and not link.external:

@@ -197,6 +197,9 @@ class AccountClient(Protocol):
     def subscribers(self, kind: LinkKind, provider_link_id: str) -> AsyncIterator[list[LinkSubscriber]]:
         """A link's subscribers, page by page, in the provider's order (usually newest first)."""
 
+    def latest_fans(self) -> AsyncIterator[list[LinkSubscriber]]:
+        """Fans by their newest subscription, newest first, with its exact time where the provider tells it."""
+
     def transactions(self, since: datetime) -> AsyncIterator[list[Transaction]]:
         """Payments from `since` on, newest first; rows may repeat between pages."""
 

@@ -16,7 +16,7 @@ from tracker.providers.base import (
     Transaction,
     TrialTerms,
 )
-from tracker.providers.onlyfansapi import fields, links, money
+from tracker.providers.onlyfansapi import fans, fields, links, money
 from tracker.providers.onlyfansapi.client import Client, Transport
 
 LOGGING_IN = "The OnlyFans session expired; OnlyFansAPI is logging in again. New links wait, redirects go on."
@@ -84,6 +84,10 @@ class OnlyFansApiAccount:
     def subscribers(self, kind: LinkKind, provider_link_id: str) -> AsyncIterator[list[LinkSubscriber]]:
         """A link's subscribers, page by page."""
         return links.subscribers(self._client, kind, provider_link_id)
+
+    def latest_fans(self) -> AsyncIterator[list[LinkSubscriber]]:
+        """Fans by their newest subscription, with its exact time."""
+        return fans.latest(self._client)
 
     def transactions(self, since: datetime) -> AsyncIterator[list[Transaction]]:
         """Payments from `since` on, newest first, repeats possible."""

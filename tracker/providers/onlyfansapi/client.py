@@ -169,10 +169,10 @@ def next_offset(answer: Any, offset: int, limit: int) -> int | None:
     return None
 
 
-def rows_of(answer: Any) -> list[dict[str, Any]]:
-    """The rows of a list answer, wrapped or bare. Raises ProviderError when there is no list."""
+def rows_of(answer: Any, name: str = "list") -> list[dict[str, Any]]:
+    """The rows of a list answer, wrapped (under `name`) or bare. Raises ProviderError when there is no list."""
     data = answer.get("data", answer) if isinstance(answer, dict) else answer
-    rows = data.get("list") if isinstance(data, dict) else data
+    rows = data.get(name, data.get("list")) if isinstance(data, dict) else data
     if not isinstance(rows, list):
         raise ProviderError("transient", "OnlyFansAPI answered a list call without a list.")
     return [row for row in rows if isinstance(row, dict)]
