@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import httpx
+import pytest
 import pytest_asyncio
 from aiohttp import web
 
@@ -17,8 +19,9 @@ from loadtests.emulators.platform import Platform, running_platform
 
 SECRET = "shared-secret"
 
-# The vendor's client is a second opinion on our shapes, not something the project needs to run.
-collect_ignore = [] if importlib.util.find_spec("onlyfansapi") else ["test_vendor_client.py"]
+# The vendors' clients are a second opinion on our shapes, not something the project needs to run.
+_CLIENTS = {"onlyfansapi": "test_vendor_client.py", "onlyfans_sdk": "test_ofauth_client.py"}
+collect_ignore = [test for client, test in _CLIENTS.items() if importlib.util.find_spec(client) is None]
 
 
 @dataclass
@@ -113,6 +116,19 @@ async def platform() -> AsyncIterator[Platform]:
         running.world.add_account("madison", "Madison", id="acct_madison", subscribe_price=999, onlyfans_id=518588958)
         running.world.add_account("freya", "Freya", id="acct_freya", subscribe_price=0)
         yield running
+
+
+@pytest.fixture
+def step(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Stop the platform's clock; `step(seconds)` moves it. Limits of a second are then exact on any machine."""
+    now = platform.world.clock.now()
+
+    def move(seconds: float) -> None:
+        nonlocal now
+        now += timedelta(seconds=seconds)
+
+    monkeypatch.setattr(platform.world.clock, "now", lambda: now)
+    return move
 
 
 @pytest_asyncio.fixture(loop_scope="session")

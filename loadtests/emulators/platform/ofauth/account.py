@@ -44,8 +44,8 @@ async def disconnect(call: Call) -> Reply:
 
 
 ENDPOINTS = [
-    Endpoint("GET", f"{_ROOT}/whoami", whoami, latency="cached"),
-    Endpoint("GET", f"{_ROOT}/connections", connections, latency="cached"),
+    Endpoint("GET", f"{_ROOT}/whoami", whoami, latency="cached", live=False),
+    Endpoint("GET", f"{_ROOT}/connections", connections, latency="cached", live=False),
     Endpoint("POST", f"{_ROOT}/connections/{{connection}}/invalidate", invalidate, live=False),
     Endpoint("DELETE", f"{_ROOT}/connections/{{connection}}", disconnect, live=False),
 ]
