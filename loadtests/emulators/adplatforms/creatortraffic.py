@@ -2,8 +2,8 @@
 
 **An assumption.** CreatorTraffic publishes no API; what is known is one API token per connection and conversions of
 subscribers only (capi spec 4.5). This is the smallest contract that fits: JSON `{click_id, event: "subscriber",
-conversion_id, occurred_at}`, 200 `{"status": "ok"}`, the same for a repeated `conversion_id` with `"duplicate": true`
-(left to the counts here), 401 for the token, 422 for the body. `PATH` may be changed by whoever knows better
+conversion_id, occurred_at}`, 200 `{"status": "ok"}` (also for a repeated `conversion_id`, which counts once), 401 for
+the token, 422 for the body. `PATH` may be changed by whoever knows better
 (`running_adplatforms(creatortraffic_path=...)`).
 """
 

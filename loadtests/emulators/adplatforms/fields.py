@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from functools import lru_cache
 from typing import Any
 
 EMPTY_HASH = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -49,10 +50,13 @@ def is_number(value: object) -> bool:
 
 def is_address(value: object) -> bool:
     """An IPv4 or IPv6 address in text, without a port or a zone."""
-    if not isinstance(value, str) or "%" in value:
-        return False
+    return isinstance(value, str) and "%" not in value and _parses(value)
+
+
+@lru_cache(maxsize=4096)
+def _parses(address: str) -> bool:
     try:
-        ipaddress.ip_address(value)
+        ipaddress.ip_address(address)
     except ValueError:
         return False
     return True

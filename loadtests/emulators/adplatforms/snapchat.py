@@ -225,9 +225,10 @@ def _validation(data: list[Any], findings: tuple[Finding, ...]) -> Verdict:
 
 
 def _invalid_request(finding: Finding, findings: tuple[Finding, ...], mode: Mode) -> Verdict:
+    place = {} if finding.index is None else {"event": finding.index}
     body = {
         "status": "INVALID",
-        "event": finding.index if finding.index is not None else 0,
+        **place,
         "errors": {"codes": [finding.rule.upper()], "error_msgs": [finding.text]},
         "reason": finding.text,
     }

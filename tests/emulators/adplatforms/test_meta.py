@@ -84,6 +84,7 @@ def test_other_right_events(changes: dict[str, Any]) -> None:
         ({"user_data__fbc": "IwAR2F4"}, "fbc", 2804001),
         ({"user_data__fbc": "fb.1.1596403881.IwAR2F4"}, "fbc", 2804001),
         ({"user_data__fbc": "fb.1.1596403881668."}, "fbc", 2804001),
+        ({"user_data__external_id": ["ecid", 7]}, "external_id", 0),
         ({"user_data__client_ip_address": "203.0.113.7:443"}, "client_ip_address", 0),
         ({"custom_data": GONE}, "purchase_value", 2804009),
         ({"custom_data": {"currency": "USD"}}, "purchase_value", 2804009),
@@ -220,6 +221,16 @@ def test_errors_on_demand(code: int, status: int, transient: bool, header: str) 
     assert answer.body["error"].get("error_subcode") == (463 if code == 190 else None)
     if code == 80004:
         assert '"estimated_time_to_regain_access": 7' in answer.headers[header]
+
+
+def test_what_is_wrong_with_data_is_said() -> None:
+    def message(body: bytes, method: str = "POST") -> Any:
+        return _error(_judge(Call(method, "/v25.0/1/events", {"access_token": "test-token"}, {}, body)))["message"]
+
+    assert message(b"{}") == "(#100) The parameter data is required"
+    assert message(b'{"data": "[1"}') == "(#100) param data must be an array."
+    assert message(b'{"data": []}') == "(#100) param data must be a non-empty array."
+    assert message(b"", "GET") == "Unsupported get request."
 
 
 def test_nonsense_is_refused_not_crashed_on() -> None:

@@ -75,6 +75,15 @@ def test_creatortraffic_wants_its_token_and_json() -> None:
     assert [f.rule for f in _traffic(CONVERSION | {"payout": 1}).findings] == ["unknown_field"]
 
 
+def test_both_are_posts() -> None:
+    headers = _call("/", {}).headers
+    gets = [Call("GET", path, {}, headers) for path in (creatortraffic.PATH, onlyautomator.SYNC_NOTES)]
+    traffic = creatortraffic.judge(gets[0], NOW, Access())
+    automator = onlyautomator.judge(gets[1], NOW, Access())
+    assert [traffic.findings[0].rule, automator.findings[0].rule] == ["method", "method"]
+    assert (traffic.answer.status, automator.answer.status) == (405, 400)
+
+
 def test_a_preference_is_upserted() -> None:
     verdict = _automator(onlyautomator.UPDATE_PREFERENCE, PREFERENCE)
     assert isinstance(verdict.answer.body, dict)

@@ -9,6 +9,7 @@ import pytest
 from loadtests.emulators.adplatforms import Call, Verdict, snapchat
 from loadtests.emulators.adplatforms.access import Access
 from loadtests.emulators.adplatforms.faults import Mode
+from loadtests.emulators.adplatforms.fields import EMPTY_HASH
 
 from .vectors import AGENT, GONE, HASH, NOW, SNAPCHAT, changed, snapchat_call
 
@@ -89,6 +90,8 @@ def test_refused_events(changes: dict[str, Any], rule: str) -> None:
         ({"event_time": str(int(NOW))}, "event_time_text"),
         ({"custom_data__value": "10"}, "value_text"),
         ({"user_data__em": HASH}, "list"),
+        ({"user_data__em": [EMPTY_HASH]}, "empty_hash"),
+        ({"properties": {}}, "unknown_field"),
         ({"user_data__fbp": "x"}, "unknown_field"),
         ({"user_data__sc_cookie1": ""}, "empty_field"),
     ],
@@ -121,6 +124,7 @@ def test_the_batch_limit() -> None:
     assert len(_judge(snapchat_call(*events[:2000])).accepted) == 2000
     over = _judge(snapchat_call(*events))
     assert (over.answer.status, over.findings[0].rule) == (400, "batch_size")
+    assert "event" not in _body(over)
 
 
 def test_tokens_paths_and_methods() -> None:
@@ -138,6 +142,7 @@ def test_tokens_paths_and_methods() -> None:
     assert status(snapchat_call(SNAPCHAT, path="/v2/conversion")) == 404
     assert status(Call("GET", right.path, right.query, right.headers)) == 405
     assert status(Call("GET", "/v3/px-1/events/validate/logs", right.query)) == 200
+    assert status(Call("POST", right.path, right.query, {}, right.body)) == 415
     bearer = {**right.headers, "authorization": "Bearer test-token"}
     assert status(Call("POST", right.path, {}, bearer, right.body)) == 401
 

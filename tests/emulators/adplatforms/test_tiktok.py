@@ -9,6 +9,7 @@ import pytest
 from loadtests.emulators.adplatforms import Call, Verdict, tiktok
 from loadtests.emulators.adplatforms.access import Access
 from loadtests.emulators.adplatforms.faults import Mode
+from loadtests.emulators.adplatforms.fields import EMPTY_HASH
 
 from .vectors import GONE, HASH, NOW, TIKTOK, changed, tiktok_call
 
@@ -71,6 +72,7 @@ def test_refused_events(changes: dict[str, Any], code: int, rule: str) -> None:
         ({"event_id": GONE}, "event_id_missing"),
         ({"user": {}}, "identifiers"),
         ({"user__ttp": ""}, "empty_field"),
+        ({"user__email": EMPTY_HASH}, "empty_hash"),
         ({"user__state": "New York"}, "place"),
         ({"user__client_ip_address": "203.0.113.7"}, "unknown_field"),
         ({"context": {}}, "unknown_field"),
@@ -147,6 +149,12 @@ def test_errors_on_demand_come_with_http_200(code: int) -> None:
 def test_the_test_event_code_is_kept() -> None:
     verdict = _judge(tiktok_call(TIKTOK, test_event_code="TEST9"))
     assert (verdict.test_event_code, len(verdict.accepted)) == ("TEST9", 1)
+
+
+def test_the_body_is_json() -> None:
+    right = tiktok_call(TIKTOK)
+    verdict = _judge(Call("POST", right.path, {}, {**right.headers, "content-type": "text/plain"}, right.body))
+    assert (_code(verdict), verdict.findings[0].rule) == (40002, "content_type")
 
 
 def test_nonsense_is_refused_not_crashed_on() -> None:
