@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -201,3 +202,18 @@ async def test_a_create_answer_without_a_link_is_uncertain(serve: Callable[[Hand
     with pytest.raises(ProviderError) as failed:
         await links.create(await serve(handler), "tracking_link", "cb-1", None)
     assert failed.value.uncertain
+
+
+async def test_the_api_key_is_in_no_log_and_no_error(
+    serve: Callable[[Handler], Awaitable[Client]], caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        return web.json_response({"error": "Unauthorized."}, status=401)
+
+    client = await serve(handler)
+    with caplog.at_level(logging.DEBUG), pytest.raises(ProviderError) as refused:
+        await client.get("/api/accounts")
+    assert caplog.records, "httpx and httpcore did log"
+    printed = capsys.readouterr()
+    for text in (caplog.text, str(refused.value), repr(refused.value), printed.out, printed.err):
+        assert "key-1" not in text
