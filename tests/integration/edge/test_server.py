@@ -1,0 +1,281 @@
+"""The edge as a process of its own: raw sockets, signals, kill -9."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.integration.edge.conftest import ACCOUNT, LINK, PHONE, PROFILE, RESERVE, SECRET, decode_entry
+from tracker.clicklog import LINKS_KEY, EdgeLink, log_key
+from tracker.edge import protocol
+from tracker.stores import valkey
+
+RUN = "from tracker.edge.server import run; from tracker.settings import load; run(load())"
+
+
+class Process:
+    """A running edge."""
+
+    def __init__(self, process: asyncio.subprocess.Process, port: int) -> None:
+        self.process = process
+        self.port = port
+
+    async def ask(self, request: bytes) -> bytes:
+        """Send raw bytes on a fresh connection; everything that comes back until the other end closes or is quiet."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        writer.write(request)
+        answer = b""
+        try:
+            while b"\r\n\r\n" not in answer:
+                part = await asyncio.wait_for(reader.read(65536), 10)
+                if not part:
+                    break
+                answer += part
+        finally:
+            writer.close()
+        return answer
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def get(path: bytes, *headers: bytes) -> bytes:
+    lines = [b"GET " + path + b" HTTP/1.1", b"Host: x", b"User-Agent: " + PHONE.encode(), *headers]
+    return b"\r\n".join(lines) + b"\r\n\r\n"
+
+
+@asynccontextmanager
+async def running(redis_url: str, folder: Path, port: int = 0) -> AsyncIterator[Process]:
+    """Starts the edge and waits until it listens; kills it at the end."""
+    port = port or free_port()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", RUN,
+        env=os.environ | {
+            "REDIS_URL": redis_url, "CLICKBIND_DATA_DIR": str(folder), "CLICKBIND_EDGE_PORT": str(port),
+            "CLICKBIND_SECRET_KEY": SECRET, "CLICKBIND_CLAIM_TIMEOUT_MS": "2000",
+        },
+    )  # fmt: skip
+    try:
+        async with asyncio.timeout(30):
+            while True:
+                try:
+                    _, writer = await asyncio.open_connection("127.0.0.1", port)
+                except ConnectionRefusedError:
+                    assert process.returncode is None
+                    await asyncio.sleep(0.02)
+                else:
+                    writer.close()
+                    break
+        yield Process(process, port)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+@pytest.fixture
+async def store(redis: valkey.Client) -> Any:
+    """The Valkey client with one link stored."""
+    link = EdgeLink(LINK, ACCOUNT, 0, "tracking", 21_600_000, "active", PROFILE, RESERVE)
+    store: Any = redis
+    await store.hset(LINKS_KEY, LINK, msgspec.msgpack.encode(link))
+    return store
+
+
+GO = b"/go/" + LINK.encode()
+
+
+async def test_raw_input_gets_a_redirect_or_a_clean_refusal(store: Any, redis_url: str, tmp_path: Path) -> None:
+    redirected = {
+        "plain": get(GO),
+        "8 KiB": get(GO + b"?x=" + b"a" * 8192),
+        "64,000 bytes": get(GO + b"?x=" + b"a" * 64_000),
+        "ten thousand parameters": get(GO + b"?" + b"&".join([b"a=%41"] * 10_000)),
+        "encoded line breaks": get(GO + b"?ecid=%0d%0aSet-Cookie:%20x=1"),
+        "encoded NUL and bad UTF-8": get(GO + b"?ecid=%00%ff%fe&a=%ED%A0%80"),
+        "repeated headers": get(GO, *[b"Cookie: a=1"] * 50, *[b"X-Forwarded-For: 1.2.3.4"] * 50),
+        "raw line feed": b"GET " + GO + b"?x=a\nSet-Cookie: b HTTP/1.1\r\nUser-Agent: " + PHONE.encode() + b"\r\n\r\n",
+        "body": get(GO, b"Content-Length: 5") + b"hello",
+        "HTTP/1.0": b"GET " + GO + b" HTTP/1.0\r\nUser-Agent: " + PHONE.encode() + b"\r\n\r\n",
+    }
+    refused = {
+        "raw NUL": get(GO + b"?x=\x00"),
+        "line break in a header": get(GO, b"X: a\rb"),
+        "1 MiB": get(GO + b"?x=" + b"a" * (1 << 20)),
+        "endless headers": get(GO, *[b"X-%d: " % n + b"y" * 1000 for n in range(300)]),
+        "nonsense": b"\x16\x03\x01\x02\x00nonsense\r\n\r\n",
+        "both lengths": get(GO, b"Content-Length: 5", b"Transfer-Encoding: chunked"),
+        "connect": b"CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n",
+    }
+    async with running(redis_url, tmp_path) as edge:
+        for name, request in redirected.items():
+            answer = await edge.ask(request)
+            assert answer.startswith((b"HTTP/1.1 302 ", b"HTTP/1.0 302 ")), name
+            assert answer.count(b"\r\nlocation: ") == answer.count(b"\r\nset-cookie: ") == 1, name
+        for name, request in refused.items():
+            status = (await edge.ask(request))[9:12]
+            assert status in (b"400", b"405", b"414", b"431", b""), name
+        assert b" 302 " in await edge.ask(get(GO))
+        assert edge.process.returncode is None
+    logged = [decode_entry(fields) for _, fields in await store.xrange(log_key(0))]
+    assert len(logged) == len(redirected) + 1
+    assert all("\x00" not in repr(entry.visit) for entry in logged)
+
+
+async def test_every_click_answered_before_kill_9_is_in_the_log(store: Any, redis_url: str, tmp_path: Path) -> None:
+    answered: list[int] = []
+    for start in (0, 1_000_000, 2_000_000):
+        async with running(redis_url, tmp_path) as edge:
+            fans = [asyncio.create_task(click_until_cut(edge, start + n * 10_000, answered)) for n in range(5)]
+            before = len(answered)
+            async with asyncio.timeout(30):
+                while len(answered) < before + 100:
+                    await asyncio.sleep(0.005)
+            edge.process.kill()
+            await asyncio.gather(*fans)
+    logged = {decode_entry(fields).visit.ecid for _, fields in await store.xrange(log_key(0))}
+    assert len(answered) >= 300
+    assert logged >= {str(number) for number in answered}
+
+
+async def click_until_cut(edge: Process, number: int, answered: list[int]) -> None:
+    """Click over one keep-alive connection until it breaks; note what was answered."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", edge.port)
+    try:
+        while True:
+            writer.write(get(GO + b"?ecid=%d" % number))
+            answer = await reader.readuntil(b"\r\n\r\n")
+            assert answer.startswith(b"HTTP/1.1 302 ")
+            answered.append(number)
+            number += 1
+            if b"\r\nconnection: close" in answer:
+                return
+    except (asyncio.IncompleteReadError, ConnectionError):
+        return
+    finally:
+        writer.close()
+
+
+async def test_sigterm_drains_answers_what_it_accepted_and_exits_cleanly(
+    store: Any, redis_url: str, tmp_path: Path
+) -> None:
+    async with running(redis_url, tmp_path) as edge:
+        asked = answered = refused = 0
+        unready = False
+
+        async def fan(number: int) -> None:
+            nonlocal asked, answered, refused
+            while True:
+                try:
+                    reader, writer = await asyncio.open_connection("127.0.0.1", edge.port)
+                except ConnectionRefusedError:
+                    refused += 1
+                    return
+                closing = False
+                try:
+                    while not closing:
+                        asked += 1
+                        writer.write(get(GO + b"?ecid=%d-%d" % (number, asked)))
+                        answer = await reader.readuntil(b"\r\n\r\n")
+                        assert answer.startswith(b"HTTP/1.1 302 ")
+                        answered += 1
+                        closing = b"\r\nconnection: close" in answer
+                        await asyncio.sleep(0.01)
+                except (asyncio.IncompleteReadError, ConnectionError):
+                    asked -= 1  # not accepted: the listener closed before it was read
+                finally:
+                    writer.close()
+
+        fans = [asyncio.create_task(fan(number)) for number in range(10)]
+        await asyncio.sleep(0.3)
+        edge.process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(10):
+            while not unready:
+                unready = b" 503 " in await edge.ask(b"GET /health/ready HTTP/1.1\r\nHost: x\r\n\r\n")
+        await asyncio.gather(*fans)
+        assert await asyncio.wait_for(edge.process.wait(), 15) == 0
+        assert refused == 10
+        assert asked == answered
+        assert await store.xlen(log_key(0)) >= answered
+
+
+async def test_an_edge_that_cannot_start_says_why_and_exits(redis_url: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", RUN, stderr=asyncio.subprocess.PIPE,
+        env=os.environ | {"REDIS_URL": redis_url, "CLICKBIND_DATA_DIR": str(tmp_path), "CLICKBIND_SECRET_KEY": SECRET,
+                          "CLICKBIND_SPILL_DIR": str(tmp_path / "file" / "spill")},
+    )  # fmt: skip
+    _, errors = await asyncio.wait_for(process.communicate(), 30)
+    assert process.returncode
+    assert b"Set CLICKBIND_SPILL_DIR" in errors
+
+
+async def test_edges_share_a_port(store: Any, redis_url: str, tmp_path: Path) -> None:
+    async with running(redis_url, tmp_path) as one, running(redis_url, tmp_path, one.port) as two:
+        assert two.process.returncode is None
+        for number in range(20):
+            assert b" 302 " in await one.ask(get(GO + b"?ecid=%d" % number))
+    assert await store.xlen(log_key(0)) == 20
+
+
+@pytest.fixture
+async def slow_server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
+    """The HTTP protocol with a short deadline, in this process, answering 200."""
+    import uvicorn
+
+    from tracker.edge.server import listen, server_config
+
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.3)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    server = uvicorn.Server(server_config(app))
+    listener = listen("127.0.0.1", 0)
+    task = asyncio.create_task(server._serve([listener]))
+    port = int(listener.getsockname()[1])
+    async with asyncio.timeout(10):
+        while not server.started:
+            await asyncio.sleep(0.01)
+    yield port
+    server.should_exit = True
+    await task
+
+
+@pytest.mark.parametrize(
+    "first",
+    [b"", b"GET /", b"GET / HTTP/1.1\r\nHost: x\r\nX-A: ", b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nab"],
+)
+async def test_connections_that_drip_are_closed(slow_server: int, first: bytes) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", slow_server)
+    writer.write(first)
+
+    async def drip() -> None:
+        while True:
+            await asyncio.sleep(0.1)
+            if first:
+                writer.write(b"a")
+                await writer.drain()
+
+    dripping = asyncio.create_task(drip())
+    async with asyncio.timeout(10):
+        while await reader.read(1000):
+            pass
+    dripping.cancel()
+    writer.close()
+    assert reader.at_eof()
