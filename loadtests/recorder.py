@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,9 @@ import msgspec
 import structlog
 
 from tracker.clicklog import KIND_BOT, KIND_CLICK, KIND_DUPLICATE, KIND_PREFETCH, Visit, log_key, pool_member
-from tracker.recorder.partitions import ensure, ulid_prefix
+from tracker.recorder import ulids
+from tracker.recorder.partitions import ensure
 from tracker.recorder.recorder import Recorder
-from tracker.recorder.rows import moment
 from tracker.settings import Settings
 from tracker.stores import postgres, valkey
 from tracker.stores.embedded import DataFolder, EmbeddedPostgres, EmbeddedValkey
@@ -72,7 +73,7 @@ class Made:
         account = rng.randrange(ACCOUNTS)
         shard = account % self.shards
         at_ms = self.at_ms + number // 10
-        visit_id = ulid_prefix(moment(at_ms)) + "".join(rng.choices("0123456789abcdefghjkmnpqrstvwxyz", k=16))
+        visit_id = ulids.prefix(at_ms) + "".join(rng.choices("0123456789abcdefghjkmnpqrstvwxyz", k=16))
         kind = rng.choices((KIND_CLICK, KIND_DUPLICATE, KIND_BOT, KIND_PREFETCH), (84, 8, 5, 3))[0]
         recent = self.recent[shard]
         if kind == KIND_DUPLICATE and not recent:
@@ -148,7 +149,12 @@ async def bare_copy(pool: postgres.Pool, *, indexes: bool, batch: int) -> tuple[
     """(rows, seconds) of COPY of the stored clicks into a table like `clicks`, in transactions of `batch` rows."""
     like = "INCLUDING ALL" if indexes else "INCLUDING DEFAULTS"
     async with pool.acquire() as connection:
-        rows = [tuple(row) for row in await connection.fetch("SELECT * FROM clicks ORDER BY click_id", timeout=300)]
+        rows = [
+            tuple(row)
+            for row in await connection.fetch(
+                "SELECT * FROM clicks WHERE smart_link_id <> 'OLD' ORDER BY click_id", timeout=300
+            )
+        ]
         await connection.execute(f"DROP TABLE IF EXISTS bare; CREATE TABLE bare (LIKE clicks {like}); CHECKPOINT")
         started = time.perf_counter()
         for first in range(0, len(rows), batch):
@@ -159,12 +165,41 @@ async def bare_copy(pool: postgres.Pool, *, indexes: bool, batch: int) -> tuple[
     return len(rows), seconds
 
 
+async def store_history(connection: asyncpg.Connection[asyncpg.Record], clicks: int) -> None:
+    """Clicks and visits of the past two years in monthly partitions, as a busy installation has them; then ANALYZE."""
+    today = datetime.now(UTC).date()
+    for months in range(24, 0, -1):
+        await ensure(connection, today - timedelta(days=30 * months))
+    await connection.execute(
+        """
+        WITH made AS (
+            SELECT n, now() - interval '25 days' - n * (interval '700 days' / $1::int) AS at FROM generate_series(1, $1::int) n
+        ), stamped AS (
+            SELECT n, at, (SELECT string_agg(substr('0123456789abcdefghjkmnpqrstvwxyz',
+                ((floor(extract(epoch FROM at) * 1000)::bigint >> shift) & 31)::int + 1, 1), '' ORDER BY shift DESC)
+                FROM generate_series(0, 45, 5) shift) || lpad(n::text, 16, '0') AS id FROM made
+        ), visited AS (
+            INSERT INTO visits (visit_id, click_id, account_id, visited_at, visitor_by, inventory_link_id)
+            SELECT id, id, 'acct_0001', at, 'new', n % 20000 FROM stamped WHERE n % 10 = 0
+        )
+        INSERT INTO clicks (click_id, smart_link_id, account_id, clicked_at, last_visit_at, visitor, visitor_by,
+            inventory_link_id, lease, user_agent, landing_url)
+        SELECT id, 'OLD', 'acct_0001', at, at, 'v' || n, 'new', n % 20000, 'exclusive', repeat('u', 150), repeat('l', 150)
+        FROM stamped
+        """,
+        clicks,
+        timeout=1800,
+    )
+    await connection.execute("VACUUM ANALYZE clicks; VACUUM ANALYZE visits", timeout=1800)
+
+
 async def check(pool: postgres.Pool, made: Made) -> None:
     """Every entry made is stored and counted once."""
     kinds = made.kinds
     found = await pool.fetchrow(
-        "SELECT (SELECT count(*) FROM clicks WHERE NOT is_bot), (SELECT count(*) FROM clicks WHERE is_bot),"
-        " (SELECT count(*) FROM visits), (SELECT count(*) FROM prefetches), (SELECT count(*) FROM log_rejects)",
+        "SELECT (SELECT count(*) FROM clicks WHERE NOT is_bot AND smart_link_id <> 'OLD'),"
+        " (SELECT count(*) FROM clicks WHERE is_bot),"
+        " (SELECT count(*) FROM visits v WHERE v.click_id <> v.visit_id), (SELECT count(*) FROM prefetches), (SELECT count(*) FROM log_rejects)",
         timeout=120,
     )
     expected = (kinds[KIND_CLICK], kinds[KIND_BOT], kinds[KIND_DUPLICATE], kinds[KIND_PREFETCH], 0)
@@ -174,7 +209,9 @@ async def check(pool: postgres.Pool, made: Made) -> None:
     )
     clicks, visits, bots, prefetches = expected[0], expected[2], expected[1], expected[3]
     assert tuple(counted or ()) == (clicks, clicks + visits, bots, prefetches), f"counted {counted}, made {expected}"
-    gross = await pool.fetchval("SELECT sum(gross_clicks)::int FROM clicks WHERE NOT is_bot", timeout=120)
+    gross = await pool.fetchval(
+        "SELECT sum(gross_clicks)::int FROM clicks WHERE NOT is_bot AND smart_link_id <> 'OLD'", timeout=120
+    )
     assert gross == clicks + visits, f"clicks count {gross} visits, made {clicks + visits}"
 
 
@@ -184,6 +221,8 @@ async def measure(folder: DataFolder, options: argparse.Namespace) -> dict[str, 
     connection = await asyncpg.connect(folder.database_url)
     await postgres.migrate(connection)
     await ensure(connection)
+    if options.stored:
+        await store_history(connection, options.stored)
     await connection.close()
     pool = await postgres.open_pool(folder.database_url, max_size=8)
     client = valkey.connect(folder.redis_url)
@@ -201,6 +240,7 @@ async def measure(folder: DataFolder, options: argparse.Namespace) -> dict[str, 
     recorded = options.entries / seconds
     return {
         "entries": options.entries,
+        "stored_before": options.stored,
         "shards": options.shards,
         "batch": options.batch,
         "recorder_entries_per_second": round(recorded),
@@ -219,6 +259,7 @@ def main() -> int:
     parser.add_argument("--entries", type=int, default=200_000)
     parser.add_argument("--shards", type=int, default=4)
     parser.add_argument("--batch", type=int, default=Settings().recorder_batch)
+    parser.add_argument("--stored", type=int, default=0, help="clicks of the past two years stored beforehand")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))

@@ -65,11 +65,13 @@ class Metrics:
     def held(self, shards: set[int]) -> None:
         """The shards this process records now."""
         self._held.set(len(shards))
-        for shard in [shard for shard in self._shards if shard not in shards]:
-            del self._shards[shard]
-            for gauge in (self._lag_entries, self._lag_seconds, self._committed_at):
-                if (str(shard),) in gauge._metrics:
-                    gauge.remove(shard)
+        for shard in self._shards.keys() - shards:
+            values = self._shards.pop(shard)
+            if "lag_entries" in values:
+                self._lag_entries.remove(shard)
+                self._lag_seconds.remove(shard)
+            if "last_commit_at" in values:
+                self._committed_at.remove(shard)
         for shard in shards:
             self._shards.setdefault(shard, {})
 

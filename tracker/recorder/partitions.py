@@ -14,6 +14,7 @@ from typing import NamedTuple
 import asyncpg
 import structlog
 
+from tracker.recorder import ulids
 from tracker.stores.postgres import Connection
 
 log = structlog.get_logger()
@@ -23,8 +24,6 @@ MONTHS_AHEAD = 2
 DAYS_AHEAD = 3
 BY_MONTH = (("clicks", "click_id"), ("visits", "visit_id"), ("prefetches", "visit_id"))
 BY_DAY = (("deliveries", "day"), ("delivery_events", "day"), ("attempts", "day"))
-
-_CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
 class Partition(NamedTuple):
@@ -37,19 +36,13 @@ class Partition(NamedTuple):
     upper: str
 
 
-def ulid_prefix(at: datetime) -> str:
-    """The ten characters a lower-case ULID of that instant begins with: the least id of that millisecond."""
-    milliseconds = int(at.timestamp() * 1000)
-    return "".join(_CROCKFORD[(milliseconds >> shift) & 31] for shift in range(45, -1, -5))
-
-
 def wanted(today: date) -> Iterator[Partition]:
     """The partitions there should be on that day (UTC): this month's and the next two, today's and the next three."""
     months = [_add_months(today, number) for number in range(MONTHS_AHEAD + 2)]
     for table, key in BY_MONTH:
         for first, following in pairwise(months):
             name = f"{table}_{first:%Y_%m}"
-            yield Partition(name, table, key, ulid_prefix(_midnight(first)), ulid_prefix(_midnight(following)))
+            yield Partition(name, table, key, _first_id(first), _first_id(following))
     for table, key in BY_DAY:
         for number in range(DAYS_AHEAD + 1):
             day = today + timedelta(days=number)
@@ -100,5 +93,5 @@ def _add_months(day: date, months: int) -> date:
     return date(day.year + years, month + 1, 1)
 
 
-def _midnight(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+def _first_id(day: date) -> str:
+    return ulids.prefix(int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() * 1000))

@@ -25,7 +25,7 @@ TURN_SECONDS = 1.0  # how often shards are looked for: a dead peer's are taken o
 TURNS = 4  # shards with batches in hand at a time: bounds memory, and one process fills no more
 UPKEEP_SECONDS = 3600.0
 UPKEEP_RETRY_SECONDS = 60.0
-POSTGRES_AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
+POSTGRES_AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, TimeoutError)
 
 
 class Recorder:

@@ -11,10 +11,17 @@ SELECT replication_id, entry_id FROM stream_positions WHERE shard = $1;
 
 -- name: advance
 -- First statement of a batch: moves the position and locks it. No row: another recorder has moved it, the batch is not ours.
--- Lookups of a batch are always by index: a new partition has no statistics that would say so.
+-- Lookups of a batch go by index, id by id: a new partition has no statistics that would say so. A recorder that hangs in
+-- the middle must not keep its successor from the position for ever.
 UPDATE stream_positions SET replication_id = $4, entry_id = $5, updated_at = now()
 WHERE shard = $1 AND replication_id = $2 AND entry_id = $3
-RETURNING set_config('enable_seqscan', 'off', true);
+RETURNING set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
+          set_config('enable_mergejoin', 'off', true), set_config('idle_in_transaction_session_timeout', '30s', true);
+
+-- name: go_by_index
+-- The same for a transaction that only wakes.
+SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
+       set_config('enable_mergejoin', 'off', true);
 
 -- name: watched_shards
 -- The shards accounts live on.

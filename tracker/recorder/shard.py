@@ -34,7 +34,14 @@ LINGER_SECONDS = 0.02  # under steady light load: 50 transactions a second at mo
 BATCHES_PER_TURN = 8  # then another shard of this process has its turn
 SLICE = 250  # entries decoded between two turns of the event loop
 LAG_WARNING = 50_000
-STORES_AWAY = (OSError, RedisError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
+STORES_AWAY = (
+    OSError,
+    RedisError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    TimeoutError,
+)
 POISON = (asyncpg.DataError, asyncpg.ProgramLimitExceededError, asyncpg.NotNullViolationError, ValueError)
 
 T = TypeVar("T")
@@ -65,7 +72,7 @@ class ShardRecorder:
         self._stop = stop
         self._turns = turns
         self._position = Position("", BEGINNING)
-        self._lagging = False
+        self._lagging = self._failing = False
 
     async def run(self) -> None:
         """Record until stopped, through any absence of the stores."""
@@ -76,8 +83,7 @@ class ShardRecorder:
                 log.warning("recorder.position_moved", shard=self.shard, error=str(error))
                 await self._pause(1.0)
             except STORES_AWAY as error:
-                self._metrics.failed()
-                log.warning("recorder.store_away", shard=self.shard, error=_words(error))
+                self._failed("recorder.interrupted", error)
                 await self._pause(random.uniform(0.2, 1.0))
 
     async def _record(self) -> None:
@@ -156,6 +162,7 @@ class ShardRecorder:
                 continue
             self._position = through
             self._metrics.committed(self.shard, *written)
+            self._failing = False
             if part.rejects:
                 first = part.rejects[0]
                 log.error(
@@ -183,10 +190,7 @@ class ShardRecorder:
             except POISON:
                 raise
             except STORES_AWAY as error:
-                self._metrics.failed()
-                log.warning(
-                    "recorder.not_stored", shard=self.shard, error=_words(error), retry_in_seconds=round(delay, 2)
-                )
+                self._failed("recorder.not_stored", error)
                 await self._pause(random.uniform(delay / 2, delay))
                 if self._stop.is_set():
                     raise
@@ -208,6 +212,12 @@ class ShardRecorder:
             await asyncio.wait_for(self._stop.wait(), seconds)
         except TimeoutError:
             return
+
+    def _failed(self, event: str, error: BaseException) -> None:
+        # The first failure in a row is the news; an outage fails again and again.
+        self._metrics.failed()
+        (log.debug if self._failing else log.warning)(event, shard=self.shard, error=_words(error))
+        self._failing = True
 
     def _note_lag(self, chunk: Chunk) -> None:
         oldest = int(chunk.entries[0][0].partition(b"-")[0]) if chunk.entries else None

@@ -16,9 +16,8 @@ from typing import NamedTuple
 import asyncpg
 
 from tracker.clicklog import KIND_CLICK, KIND_DUPLICATE, KIND_PREFETCH
-from tracker.recorder import rows
+from tracker.recorder import rows, ulids
 from tracker.recorder.entry import Entry, Reject
-from tracker.recorder.partitions import ulid_prefix
 from tracker.recorder.plan import HOUR_MS, Known, KnownClick, KnownVisit, Writes, decide
 from tracker.stores.postgres import Connection, Pool
 from tracker.stores.queries import load_queries
@@ -85,7 +84,7 @@ async def wake_fans(pool: Pool, writes: Writes) -> int:
     visitors = sorted(writes.woken_visitors)
     links = sorted(writes.woken_links.items())
     async with pool.acquire() as connection, connection.transaction():
-        await connection.execute("SET LOCAL enable_seqscan = off")
+        await connection.fetchrow(QUERIES["go_by_index"])
         status = await connection.execute(
             QUERIES["wake_fans"],
             [account_id for account_id, _ in visitors],
@@ -135,9 +134,9 @@ async def _known(connection: Connection, entries: list[Entry], look_up_clicks: b
         for row in await connection.fetch(QUERIES["known_visits"], ",".join(named), min(named)):
             visits[row["visit_id"]] = KnownVisit(row["click_id"], row["inventory_link_id"])
     if owner_ids:
-        # A visit is later than its click, but another edge's clock may have said so.
-        since = rows.moment(max(0, min(entry.at_ms for entry in entries) - CLOCKS_APART_MS))
-        for row in await connection.fetch(QUERIES["early_visits"], ",".join(owner_ids), ulid_prefix(since)):
+        # A visit is later than its click, give or take two edges' clocks.
+        since = ulids.prefix(max(0, ulids.milliseconds(min(owner_ids)) - CLOCKS_APART_MS))
+        for row in await connection.fetch(QUERIES["early_visits"], ",".join(owner_ids), since):
             early[row["click_id"]] = (row["visits"], _ms(row["last_visit_at"]))
     return Known(clicks, visits, early)
 

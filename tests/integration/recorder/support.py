@@ -10,11 +10,10 @@ from typing import Any
 import msgspec
 
 from tracker.clicklog import KIND_CLICK, Visit, log_key
+from tracker.recorder import ulids
 from tracker.recorder.entry import LATEST_MS
 from tracker.recorder.geo import Geo
 from tracker.recorder.metrics import Metrics
-from tracker.recorder.partitions import ulid_prefix
-from tracker.recorder.rows import moment
 from tracker.recorder.shard import ShardRecorder
 from tracker.stores.postgres import Pool
 from tracker.stores.valkey import Client
@@ -30,7 +29,7 @@ PHONE = (
 
 def ulid(number: int, at_ms: int = START_MS) -> str:
     """The click id of that number; its time is `at_ms`."""
-    return ulid_prefix(moment(at_ms)) + f"{number:016d}"
+    return ulids.prefix(at_ms) + f"{number:016d}"
 
 
 def fields(
