@@ -112,21 +112,20 @@ class Call:
             return None
         try:
             return parse_moment(text, self.now)
-        except ValueError:
+        except (ValueError, OverflowError):
             raise self.invalid(name, f"The {name} field must be a valid date.", "bad_parameter") from None
 
     def path_number(self, name: str) -> int:
         """A numeric path part; anything else is unknown to the platform."""
-        text = self.request.match_info[name]
-        if not (text.isascii() and text.isdigit()):
+        number = _id(self.request.match_info[name])
+        if number is None:
             raise self.not_found()
-        return int(text)
+        return number
 
     def fan(self, name: str) -> Fan:
         """The fan of a path part, by id or `u{id}` name."""
-        text = self.request.match_info[name]
-        digits = text.removeprefix("u")
-        fan = self.world.people.get(int(digits)) if digits.isascii() and digits.isdigit() else None
+        number = _id(self.request.match_info[name].removeprefix("u"))
+        fan = None if number is None else self.world.people.get(number)
         if fan is None:
             raise self.not_found()
         return fan
@@ -165,6 +164,11 @@ class Call:
         return value
 
 
+def _id(text: str) -> int | None:
+    # Longer than any id, and int() itself refuses some thousand digits.
+    return int(text) if len(text) <= 20 and text.isascii() and text.isdigit() else None
+
+
 def page(rows: list[Any], offset: int, limit: int) -> tuple[list[Any], bool, dict[str, int] | None]:
     """A window of `rows`: (rows, hasMore, query of the next page)."""
     more = offset + limit < len(rows)
@@ -177,7 +181,11 @@ Handler = Callable[[Any], Awaitable[Reply]]
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A route with what the vendor charges for it and whether it needs the account's live session."""
+    """A route with what the vendor charges for it (OnlyFansAPI only) and whether it needs the account's live session.
+
+    permission  what OFAuth wants the connection to have, '' = nothing
+    per_second  set where Onlymonster has a limit lower than its usual one
+    """
 
     method: str
     path: str

@@ -29,7 +29,7 @@ class Webhooks:
     def __init__(self, world: World, wire: Wire) -> None:
         self._world = world
         self._wire = wire
-        self._lines: dict[tuple[str, str], deque[Delivery]] = defaultdict(deque)
+        self._lines: dict[tuple[int, str, str], deque[Delivery]] = defaultdict(deque)
         self._session: aiohttp.ClientSession | None = None
         self._slots = asyncio.Semaphore(world.settings.webhook_concurrency)
         self.endpoints: dict[str, Webhook] = {}
@@ -146,7 +146,7 @@ class Webhooks:
                 return
             webhook.probing = probe
             if self._wire.ordered:
-                line = self._lines[(delivery.webhook_id, delivery.account_id)]
+                line = self._line(delivery)
                 line.append(delivery)
                 if len(line) > 1:
                     return
@@ -154,9 +154,13 @@ class Webhooks:
 
         return start
 
+    def _line(self, delivery: Delivery) -> deque[Delivery]:
+        # By epoch: what waited when the world was reset will never be sent and must hold up nothing.
+        return self._lines[(self._world.epoch, delivery.webhook_id, delivery.account_id)]
+
     def _finished(self, delivery: Delivery) -> None:
         """The next delivery of the account may go."""
-        line = self._lines.get((delivery.webhook_id, delivery.account_id))
+        line = self._line(delivery)
         if line and line[0] is delivery:
             line.popleft()
             if line:

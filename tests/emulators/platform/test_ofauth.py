@@ -277,6 +277,18 @@ async def test_an_accounts_webhooks_wait_for_each_other(platform: Platform, api:
     assert [item.body["type"] for item in receiver.got] == ["connection.expired"] * 3 + ["connection.updated"]
 
 
+async def test_a_reset_forgets_what_waited(platform: Platform, api: Api, receiver: Receiver) -> None:
+    platform.world.settings.ofauth_retry_delays = (3600.0,)
+    await api.post("/__admin/webhooks", vendor="ofauth", url=receiver.url)
+    receiver.answers = [500]
+    await api.post("/__admin/session", account_id="acct_madison", state="expired")
+    assert await platform.world.scheduler.settled(within=0)
+    await api.post("/__admin/reset", keep_webhooks=True)
+    await api.post("/__admin/accounts", username="madison", id="acct_madison")
+    assert await platform.settled()
+    assert [item.body["type"] for item in receiver.got] == ["connection.expired", "connection.created"]
+
+
 async def test_realtime_is_a_beta_to_switch_on(platform: Platform, api: Api, receiver: Receiver) -> None:
     await api.post("/__admin/webhooks", vendor="ofauth", url=receiver.url)
     fan = (await api.post("/__admin/fans/subscribe", account_id="acct_madison"))["fan_id"]

@@ -36,7 +36,7 @@ class Gateway(gateway.Gateway):
 
     def __init__(self, world: World, webhooks: Webhooks) -> None:
         super().__init__(world, webhooks)
-        self._buckets: dict[str, _Bucket] = {}
+        self._buckets: dict[tuple[int, str], _Bucket] = {}
 
     def unknown(self, request: web.Request) -> ApiError:
         """404."""
@@ -82,7 +82,7 @@ class Gateway(gateway.Gateway):
         if settings.ofauth_rate_minute is None:
             return True
         now = self._world.clock.now().timestamp()
-        bucket = self._buckets.setdefault(connection_id, _Bucket(settings.ofauth_burst, now))
+        bucket = self._buckets.setdefault((self._world.epoch, connection_id), _Bucket(settings.ofauth_burst, now))
         earned = max(0.0, now - bucket.at) * settings.ofauth_rate_minute / 60
         bucket.tokens, bucket.at = min(settings.ofauth_burst, bucket.tokens + earned), now
         if bucket.tokens < 1:
@@ -93,7 +93,7 @@ class Gateway(gateway.Gateway):
     def _limits(self, request: web.Request) -> dict[str, str]:
         """`X-RateLimit-*`. Reset is the Unix second at which a token is there again (its unit is a guess)."""
         settings = self._world.settings
-        bucket = self._buckets.get(request.headers.get("x-connection-id", ""))
+        bucket = self._buckets.get((self._world.epoch, request.headers.get("x-connection-id", "")))
         if bucket is None or settings.ofauth_rate_minute is None:
             return {}
         missing = max(0.0, 1 - bucket.tokens) * 60 / settings.ofauth_rate_minute

@@ -75,7 +75,7 @@ def _expiry(call: Call) -> datetime | None:
         return None
     try:
         moment = parse_moment(str(value), call.now)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise call.invalid("expiredAt", "expiredAt must be an ISO 8601 time") from None
     if moment <= call.now:
         raise call.invalid("expiredAt", "expiredAt must be in the future")
