@@ -21,6 +21,7 @@ log = structlog.get_logger()
 URL_CAP = 2048
 BODY_CAP = 1024
 ANSWER_CAP = 2048
+WORDS_CAP = 300
 
 
 class Tried(msgspec.Struct, frozen=True):
@@ -46,14 +47,13 @@ async def try_once(destination: Destination, items: Sequence[Item], egress: Egre
         if len(verdicts) != len(items):
             raise ValueError(f"{len(verdicts)} verdicts for {len(items)} events")
     except SendFailure as failure:
-        verdicts = [Verdict(failure.outcome, redact(failure.words, destination.secrets), overloaded=failure.overloaded)]
-        verdicts *= len(items)
+        verdicts = [Verdict(failure.outcome, failure.words, overloaded=failure.overloaded)] * len(items)
     except Exception as error:
         # A defect of ours must neither lose a delivery nor use up its attempts.
         log.exception("dispatcher: an attempt failed inside", event_ids=[item.event_id for item in items[:10]])
         verdicts = [Verdict("ours", f"internal error ({type(error).__name__}); see the log")] * len(items)
     return Tried(
-        verdicts,
+        [_presentable(verdict, destination.secrets) for verdict in verdicts],
         started_at,
         round((time.perf_counter() - begun) * 1000),
         describe(request, destination.secrets) if request else "",
@@ -82,7 +82,7 @@ def settle(policy: RetryPolicy, tried: Tried, claimed: Claimed, verdict: Verdict
         claimed,
         decision,
         verdict.outcome,
-        storable(verdict.words, 500),
+        verdict.words,
         tried.started_at,
         tried.duration_ms,
         tried.request,
@@ -95,6 +95,12 @@ def dead_letter(claimed: Claimed, words: str) -> Finished:
     """A delivery that cannot even be tried."""
     decision = RetryDecision("dead", 0.0, charged=True, words=words)
     return Finished(claimed, decision, "permanent", words, datetime.now(UTC), 0)
+
+
+def _presentable(verdict: Verdict, secrets: Sequence[str]) -> Verdict:
+    # Part of the words (a reason phrase, a parser's complaint) is the receiver's own.
+    words = storable(redact(verdict.words, secrets), WORDS_CAP)
+    return verdict if words == verdict.words else msgspec.structs.replace(verdict, words=words)
 
 
 def _excerpt(answer: Answer, secrets: Sequence[str]) -> str:

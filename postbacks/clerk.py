@@ -30,6 +30,7 @@ class Clerk:
         self._changes: list[Change] = []
         self._work = asyncio.Event()
         self._busy = asyncio.Lock()
+        self._again = False  # the last write failed, and may have been committed all the same
 
     @property
     def is_behind(self) -> bool:
@@ -62,9 +63,16 @@ class Clerk:
             try:
                 await self._flush()
                 backoff = 0.0
-            except DATABASE_ERRORS as error:
+            except Exception as error:
+                # Whatever it is, a clerk that dies would leave everything sent unsettled, and sent again.
                 backoff = min(max(2 * backoff, 0.1), 5.0)
-                log.warning("dispatcher: cannot write, will try again", error=str(error), unsettled=len(self._finished))
+                expected = isinstance(error, DATABASE_ERRORS)
+                log.warning(
+                    "dispatcher: cannot write, will try again",
+                    error=f"{type(error).__name__}: {error}",
+                    unsettled=len(self._finished),
+                    exc_info=None if expected else error,
+                )
                 self._work.set()
                 await asyncio.sleep(backoff)
 
@@ -81,8 +89,10 @@ class Clerk:
             while self._finished or self._returned or self._changes:
                 batch = self._finished[:BATCH]
                 if batch:
-                    await self._complete(batch)
+                    again, self._again = self._again, True
+                    await self._complete(batch, again)
                     del self._finished[: len(batch)]
+                    self._again = False
                 returned = self._returned[:BATCH]
                 if returned:
                     await self._queue.release(returned)
@@ -94,22 +104,22 @@ class Clerk:
                     if done:
                         self._on_change(change)
 
-    async def _complete(self, batch: list[Finished]) -> None:
+    async def _complete(self, batch: list[Finished], again: bool) -> None:
         try:
-            settled = await self._queue.complete(batch)
+            settled = await self._queue.complete(batch, again=again)
         except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError):
             await self._complete_one_by_one(batch)
             return
-        if settled < len(batch):
+        if settled < len(batch) and not again:
             log.warning("dispatcher: leases were lost before settling", count=len(batch) - settled)
 
     async def _complete_one_by_one(self, batch: list[Finished]) -> None:
         """One row PostgreSQL refuses must not hold up the others: its attempt is logged without its texts."""
         for finished in batch:
             try:
-                await self._queue.complete([finished])
+                await self._queue.complete([finished], again=True)
             except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
                 claimed = finished.claimed
                 log.error("dispatcher: attempt log refused", event_id=claimed.event_id, error=str(error))
                 bare = msgspec.structs.replace(finished, request="", answer="", words=finished.outcome)
-                await self._queue.complete([bare])
+                await self._queue.complete([bare], again=True)

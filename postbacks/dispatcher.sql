@@ -56,7 +56,8 @@ FROM destinations WHERE destination_id = ANY ($1::text[]);
 
 -- name: complete
 -- Finished attempts: the deliveries' next state where the lease is still ours, and every attempt in the log. One JSON text
--- costs the sender a third of what sixteen arrays do.
+-- costs the sender a third of what sixteen arrays do. With $2 it may have been committed before, its reply lost: what is
+-- in the log stays there once.
 WITH done AS (
     SELECT * FROM json_to_recordset($1::text::json) AS t (
         event_id text, destination_id text, day date, lease_token text, state text, delay float8, charged bool, verdict text,
@@ -83,6 +84,10 @@ WITH done AS (
     SELECT (started_at AT TIME ZONE 'UTC')::date, event_id, destination_id, attempt, started_at, duration_ms, request,
            status_code, answer, outcome, words
     FROM done
+    WHERE NOT $2::bool OR NOT EXISTS (
+        SELECT FROM attempts a
+        WHERE a.event_id = done.event_id AND a.destination_id = done.destination_id AND a.started_at = done.started_at
+    )
 )
 SELECT event_id, destination_id FROM settled;
 

@@ -14,7 +14,7 @@ WITH incoming AS (
     )
 ), dated AS (
     -- An event told again on a later day stays on its first day, so that the keys below recognise it.
-    SELECT i.*, coalesce((SELECT min(e.day) FROM delivery_events e WHERE e.event_id = i.event_id), current_date) AS day
+    SELECT i.*, coalesce((SELECT min(e.day) FROM delivery_events e WHERE e.event_id = i.event_id), (now() AT TIME ZONE 'UTC')::date) AS day
     FROM incoming i
     WHERE EXISTS (SELECT FROM wanted w WHERE w.event_id = i.event_id)
 ), stored AS (

@@ -20,8 +20,15 @@ if TYPE_CHECKING:
 
 SQL = load_queries("dispatcher.sql")
 
-# What a database that is away, restarting or overloaded raises; the same call may succeed later.
-DATABASE_ERRORS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
+# What a database that is away, restarting or overloaded raises; the same call may succeed later. asyncpg says
+# InternalClientError when the server ended a connection that lay idle in the pool.
+DATABASE_ERRORS = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
 
 
 class Claimed(msgspec.Struct, frozen=True):
@@ -124,14 +131,15 @@ class Queue:
         """The rows of these destinations."""
         return [Row(**dict(row)) for row in await self._pool.fetch(SQL["destinations"], list(ids))]
 
-    async def complete(self, finished: Sequence[Finished]) -> int:
+    async def complete(self, finished: Sequence[Finished], *, again: bool = False) -> int:
         """Settle these deliveries and log their attempts, in one transaction.
 
         Returns how many were settled: a delivery whose lease was lost keeps the state its new holder gives it, while
-        the attempt, having happened, is logged all the same.
+        the attempt, having happened, is logged all the same. `again`: an earlier call failed, perhaps after its commit.
         """
         ordered = sorted(finished, key=lambda each: (each.claimed.event_id, each.claimed.destination_id))
-        return len(await self._pool.fetch(SQL["complete"], msgspec.json.encode(list(map(_entry, ordered))).decode()))
+        entries = msgspec.json.encode([_entry(each) for each in ordered]).decode()
+        return len(await self._pool.fetch(SQL["complete"], entries, again))
 
     async def release(self, claims: Sequence[Claimed]) -> None:
         """Give back leases of deliveries that were not sent."""

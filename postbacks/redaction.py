@@ -7,26 +7,30 @@ from collections.abc import Iterable
 from urllib.parse import unquote
 
 MASK = "***"
-_NAME = (
-    r"(?:[\w.\-\[\]%]*(?:token|secret|passw|api_?key|api-key|signature|credential)[\w.\-\[\]%]*"
-    r"|key|auth|sig|hmac|pwd|pass|jwt|bearer|authorization)"
-)
-_HINTS = ("token", "secret", "pass", "key", "sig", "credential", "auth", "hmac", "pwd", "jwt", "bearer")
-_PARAMETER = re.compile(rf"((?:^|[?&\s])(?i:{_NAME})=)([^&\s#]*)", re.MULTILINE)
-_JSON_FIELD = re.compile(rf'("(?i:{_NAME})"\s*:\s*)("(?:[^"\\]|\\.)*"|[^\s,}}\]]+)')
-_HEADER = re.compile(rf"(?i:.*auth.*|cookie|x-?key|{_NAME})\Z")
+_PARTS = ("token", "secret", "passw", "apikey", "api_key", "api-key", "signature", "credential")
+_WHOLE = frozenset({"key", "auth", "sig", "hmac", "pwd", "pass", "jwt", "bearer", "authorization"})
+_HINTS = (*_PARTS, *_WHOLE)
+# Names are taken whole and judged in Python: one pattern with the words in it would backtrack quadratically.
+_PARAMETER = re.compile(r"((?:^|[?&\s])([\w.\-\[\]%]+)=)([^&\s#]*)", re.MULTILINE)
+_JSON_FIELD = re.compile(r'("([\w.\-\[\]%]+)"\s*:\s*)("(?:[^"\\]|\\.)*"|[^\s,}\]]+)')
 SHORTEST_SECRET = 4  # a shorter value would mask half of every text it is searched in
 
 
+def is_secret_name(name: str) -> bool:
+    """Whether a parameter of this name usually holds a credential."""
+    lowered = name.lower()
+    return lowered in _WHOLE or any(part in lowered for part in _PARTS)
+
+
 def is_secret_header(name: str) -> bool:
-    """Whether a header of this name holds a credential."""
-    return _HEADER.match(name) is not None
+    """Whether a header of this name usually holds a credential."""
+    return is_secret_name(name) or "auth" in name.lower() or name.lower() in ("cookie", "x-key")
 
 
 def secret_parameters(text: str) -> list[str]:
     """The values of secret-looking query, form or JSON parameters in a text, as written and percent-decoded."""
-    values = [match.group(2) for match in _PARAMETER.finditer(text)]
-    values += [match.group(2).strip('"') for match in _JSON_FIELD.finditer(text)]
+    values = [value for _, name, value in _PARAMETER.findall(text) if is_secret_name(name)]
+    values += [value.strip('"') for _, name, value in _JSON_FIELD.findall(text) if is_secret_name(name)]
     return [form for value in values for form in {value, unquote(value)}]
 
 
@@ -34,8 +38,8 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
     """The text with secret-looking parameters and every given secret value masked."""
     lowered = text.lower()
     if any(hint in lowered for hint in _HINTS):  # rarely true, and far cheaper than the patterns
-        text = _PARAMETER.sub(rf"\1{MASK}", text)
-        text = _JSON_FIELD.sub(rf'\1"{MASK}"', text)
+        text = _PARAMETER.sub(_mask, text)
+        text = _JSON_FIELD.sub(_mask, text)
     for secret in secrets:
         if len(secret) >= SHORTEST_SECRET:
             text = text.replace(secret, MASK)
@@ -46,3 +50,9 @@ def storable(text: str, limit: int) -> str:
     """The text as PostgreSQL can keep it: no NUL, no lone surrogates, at most `limit` characters."""
     text = text[:limit].replace("\x00", "\ufffd")
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def _mask(match: re.Match[str]) -> str:
+    if not is_secret_name(match.group(2)):
+        return match.group()
+    return match.group(1) + (f'"{MASK}"' if match.re is _JSON_FIELD else MASK)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from urllib.parse import parse_qs
 
+import asyncpg
 import msgspec
 import pytest
 
@@ -260,3 +261,81 @@ async def test_stopping_gives_back_what_was_not_sent(pool: Pool, receiver: Recei
         await receiver.wait_for("a", FAST.concurrency)
     assert await pool.fetchval("SELECT count(*) FROM deliveries WHERE lease_token IS NOT NULL") == 0
     assert (await states(pool))["waiting"] == 100
+
+
+async def test_a_small_cap_is_shared_in_turn(pool: Pool, receiver: Receiver) -> None:
+    names = [f"d{number}" for number in range(6)]
+    for name in names:
+        await add_destination(pool, name, receiver.url_of(name) + "?id={conversion_id}")
+    await enqueue_all(pool, [event(n) for n in range(40)])
+    async with dispatching(pool, msgspec.structs.replace(FAST, most_in_flight=2)):
+        await until(pool, ALL_SETTLED)
+    assert all(len(receiver.received(name)) == 40 for name in names)
+    # Nobody is served to the end before everybody has begun.
+    first_of_last = max(next(i for i, r in enumerate(receiver.requests) if r.name == name) for name in names)
+    assert first_of_last < 40
+
+
+async def test_a_database_that_breaks_every_connection_is_survived(
+    pool: Pool, database_url: str, receiver: Receiver
+) -> None:
+    await add_destination(pool, "a", receiver.url_of("a") + "?id={conversion_id}")
+    await enqueue_all(pool, [event(n) for n in range(600)])
+    admin = await asyncpg.connect(database_url)
+    async with dispatching(pool, msgspec.structs.replace(FAST, timeout=0.5, lease_margin=0.5)):
+        for count in (50, 200, 350):
+            await receiver.wait_for("a", count)
+            await admin.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        async with asyncio.timeout(30):
+            while await admin.fetchval("SELECT count(*) FROM deliveries WHERE state = 'delivered'") < 600:
+                await asyncio.sleep(0.05)
+    # However often a reply was lost, an attempt is in the log once.
+    logged = await admin.fetchrow(
+        "SELECT count(*) AS rows, count(DISTINCT (event_id, started_at)) AS attempts FROM attempts"
+    )
+    await admin.close()
+    assert logged is not None
+    assert logged["rows"] == logged["attempts"] >= 600
+    assert set(event_ids(receiver, "a")) == {f"evt-{n}" for n in range(600)}
+
+
+async def test_a_share_of_failures_ends_delivered(pool: Pool, receiver: Receiver) -> None:
+    await add_destination(pool, "a", receiver.url_of("a") + "?id={conversion_id}")
+    receiver.mode("a", "fail_rate", rate=0.3, status=502)
+    await enqueue_all(pool, [event(n) for n in range(200)])
+    patient = msgspec.structs.replace(FAST, retry=RetryPolicy(schedule=(0.02,) * 60, overload_floor=0.02))
+    async with dispatching(pool, patient):
+        await until(pool, ALL_SETTLED)
+    assert await states(pool) == {"delivered": 200}
+    failed = await pool.fetchval("SELECT count(*) FROM attempts WHERE outcome = 'transient'")
+    assert failed + 200 == len(receiver.received("a"))
+
+
+async def test_sealed_headers_are_unsealed_and_never_logged(pool: Pool, receiver: Receiver) -> None:
+    await add_destination(pool, "a", receiver.url_of("a"))
+    await pool.execute("UPDATE destinations SET secrets_sealed = 'sealed'::bytea")
+    receiver.mode("a", "status", status=200, body="hello Bearer sesame-42")
+
+    def unseal(destination_id: str, sealed: bytes) -> bytes:
+        assert (destination_id, sealed) == ("a", b"sealed")
+        return b'{"Authorization": "Bearer sesame-42"}'
+
+    await enqueue_all(pool, [event(1)])
+    async with dispatching(pool, msgspec.structs.replace(FAST, unseal=unseal)):
+        await until(pool, ALL_SETTLED)
+    assert receiver.received("a")[0].headers["Authorization"] == "Bearer sesame-42"
+    log = await pool.fetchval("SELECT request || answer || verdict FROM attempts")
+    assert "sesame" not in log
+
+
+async def test_without_the_key_a_sealed_destination_is_paused(pool: Pool, receiver: Receiver) -> None:
+    await add_destination(pool, "a", receiver.url_of("a"))
+    await pool.execute("UPDATE destinations SET secrets_sealed = 'sealed'::bytea")
+    await enqueue_all(pool, [event(1)])
+    async with dispatching(pool):
+        await until(pool, "(SELECT state = 'paused' FROM destinations)")
+    assert receiver.requests == []
+    assert await states(pool) == {"waiting": 1}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -63,6 +64,20 @@ async def test_finding_and_claiming_follow_the_waiting_index(backlog: Pool, anal
         )
         assert rows < 20
         assert nodes[0]["Shared Hit Blocks"] + nodes[0]["Shared Read Blocks"] < 200
+
+
+async def test_settling_looks_its_rows_up_by_key(backlog: Pool) -> None:
+    await backlog.execute("ANALYZE deliveries")
+    today = datetime.now(UTC).date()
+    entries = [
+        {"event_id": f"evt-{n}", "destination_id": "busy", "day": str(today), "lease_token": "t"}
+        | {"state": "delivered", "delay": 0, "charged": True, "verdict": "200", "attempt": 1, "duration_ms": 1}
+        | {"started_at": "2026-01-31T00:00:00Z", "request": "", "answer": "", "outcome": "delivered", "words": "200"}
+        for n in range(1, 500)
+    ]
+    nodes = await plan(backlog, SQL["complete"], json.dumps(entries), True)
+    read = [node for node in nodes if str(node.get("Relation Name", "")).startswith("deliveries")]
+    assert {node["Node Type"] for node in read} == {"ModifyTable", "Index Scan"}
 
 
 async def test_ready_names_only_destinations_with_something_due(backlog: Pool) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from loadtests.emulators.receiver import running_receiver
@@ -20,6 +22,20 @@ async def test_the_sample_conversion_is_sent_and_shown() -> None:
     assert [verdict.outcome for verdict in tried.verdicts] == ["transient"]
     assert (tried.status_code, tried.answer) == (403, "bad token ***")
     assert tried.request.endswith("&token=***")
+
+
+async def test_a_reason_phrase_that_echoes_a_secret_is_masked() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 403 no tok-12345 \xff here\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    tried = await send_test("postback", {"url": f"http://127.0.0.1:{port}/?token=tok-12345"}, egress_allow=LOOPBACK)
+    server.close()
+    assert tried.verdicts[0].words == "403 no *** ? here"
 
 
 async def test_a_private_address_says_how_to_allow_it() -> None:

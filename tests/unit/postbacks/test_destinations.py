@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -12,10 +13,9 @@ from postbacks.egress import Answer
 from postbacks.facts import SAMPLE
 from postbacks.schema import ConfigError
 from postbacks.verdicts import Verdict
-from tests.integration.postbacks.scene import HAPPENED
 
 URL = "https://h.example/p"
-ITEM = Item("e1", "new_transaction", HAPPENED, SAMPLE)
+ITEM = Item("e1", "new_transaction", datetime(2026, 1, 31, 13, 37, tzinfo=UTC), SAMPLE)
 
 
 @pytest.mark.parametrize(

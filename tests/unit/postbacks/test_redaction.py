@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from postbacks.attempt import describe
@@ -9,7 +11,8 @@ from postbacks.destinations import postback
 from postbacks.destinations.base import Item
 from postbacks.facts import SAMPLE
 from postbacks.redaction import redact, secret_parameters, storable
-from tests.integration.postbacks.scene import HAPPENED
+
+HAPPENED = datetime(2026, 1, 31, 13, 37, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
