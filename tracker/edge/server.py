@@ -109,11 +109,17 @@ class Service:
         """Flush what is under way and close."""
         await self.app.settle()
         for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+            await end(task)
         await self.pipeline.stop()
         await self.spill.stop()
         await self.client.aclose()
+
+
+async def end(task: asyncio.Task[None]) -> None:
+    """Cancel a background task. Asks until it is done: redis-py's subscriber can swallow a cancellation on Python 3.11."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=0.2)
 
 
 class EdgeServer(uvicorn.Server):
