@@ -23,15 +23,21 @@ ON CONFLICT (account_id, fan_id) DO UPDATE SET due_at = excluded.due_at;
 -- name: accounts
 -- The accounts of a batch.
 SELECT a.account_id, a.team_id, a.platform_user_id, a.username, a.display_name, a.subscribe_price_cents,
-       coalesce((SELECT max(window_seconds) FROM smart_links s WHERE s.account_id = a.account_id), 21600) AS longest_window
+       coalesce((SELECT max(w.window_seconds) FROM smart_links s JOIN smart_link_windows w USING (smart_link_id)
+                 WHERE s.account_id = a.account_id), 21600) AS longest_window
 FROM accounts a WHERE a.account_id = ANY($1::text[]);
 
 -- name: events
--- Everything the platform is known to have done with these fans.
+-- What the platform is known to have done with these fans. Most fans came through no link: nothing they pay or write can be
+-- credited, so only their subscriptions are read.
 SELECT e.account_id, e.fan_id, e.event_key, e.kind, e.at, e.precision_seconds, e.inventory_link_id, e.detail, e.first_seen_at,
        i.role, i.kind AS link_kind
 FROM unnest($1::text[], $2::text[]) AS t (account_id, fan_id)
+CROSS JOIN LATERAL (SELECT EXISTS (
+    SELECT FROM platform_events l WHERE l.account_id = t.account_id AND l.fan_id = t.fan_id AND l.kind = 'link_subscriber'
+) AS by_link) known
 JOIN platform_events e ON e.account_id = t.account_id AND e.fan_id = t.fan_id
+    AND (known.by_link OR e.kind IN ('subscribed', 'link_subscriber'))
 LEFT JOIN inventory_links i ON i.inventory_link_id = e.inventory_link_id;
 
 -- name: leased_clicks
@@ -61,17 +67,20 @@ found AS (
     ) n
 )
 SELECT f.inventory_link_id AS leased, c.click_id, c.smart_link_id, c.visitor, c.visitor_by, c.lease, c.ecid, c.clicked_at,
-       c.inventory_link_id, s.window_seconds
-FROM found f JOIN clicks c USING (click_id) JOIN smart_links s ON s.smart_link_id = c.smart_link_id
+       c.inventory_link_id, w.window_seconds
+FROM found f JOIN clicks c USING (click_id)
+CROSS JOIN LATERAL (SELECT window_seconds FROM smart_link_windows w WHERE w.smart_link_id = c.smart_link_id
+                    AND w.valid_from <= c.clicked_at ORDER BY w.valid_from DESC LIMIT 1) w
 WHERE NOT c.is_bot;
 
 -- name: visitor_clicks
 -- All clicks of these visitors on their accounts.
 SELECT c.account_id, c.click_id, c.smart_link_id, c.visitor, c.visitor_by, c.lease, c.ecid, c.clicked_at,
-       c.inventory_link_id, s.window_seconds
+       c.inventory_link_id, w.window_seconds
 FROM unnest($1::text[], $2::text[]) AS t (account_id, visitor)
 JOIN clicks c ON c.account_id = t.account_id AND c.visitor = t.visitor AND NOT c.is_bot
-JOIN smart_links s ON s.smart_link_id = c.smart_link_id;
+CROSS JOIN LATERAL (SELECT window_seconds FROM smart_link_windows w WHERE w.smart_link_id = c.smart_link_id
+                    AND w.valid_from <= c.clicked_at ORDER BY w.valid_from DESC LIMIT 1) w;
 
 -- name: visits
 -- The later visits of these clicks.

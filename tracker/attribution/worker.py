@@ -13,7 +13,7 @@ import structlog
 from tracker.attribution import evidence
 from tracker.attribution.credits import store
 from tracker.attribution.evidence import SQL, Evidence, FanKey
-from tracker.attribution.facts import Folded
+from tracker.attribution.facts import Click, Folded
 from tracker.attribution.fold import choose, fold
 from tracker.stores.postgres import Connection, Pool
 
@@ -112,13 +112,19 @@ async def _folds(connection: Connection, found: Evidence, price_wait: int) -> di
         for credit in chosen
         if credit.click is not None
     ]
-    clicks = await evidence.load_visitors(connection, visitors)
-    folds = {}
-    for fan, events in found.events.items():
-        mine = {visitor: rows for (account_id, visitor), rows in clicks.items() if account_id == fan[0]}
-        account = found.accounts[fan[0]]
-        folds[fan] = fold(events, credits_of[fan], mine, price_wait=price_wait, free_page=account.free_page)
-    return folds
+    visits: dict[str, dict[str, list[Click]]] = {account_id: {} for account_id in found.accounts}
+    for (account_id, visitor), clicks in (await evidence.load_visitors(connection, visitors)).items():
+        visits[account_id][visitor] = clicks
+    return {
+        fan: fold(
+            events,
+            credits_of[fan],
+            visits[fan[0]],
+            price_wait=price_wait,
+            free_page=found.accounts[fan[0]].free_page,
+        )
+        for fan, events in found.events.items()
+    }
 
 
 async def _wait_any(*events: asyncio.Event, seconds: float) -> None:

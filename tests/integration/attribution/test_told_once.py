@@ -393,3 +393,29 @@ async def test_a_delivery_says_what_happened(pool: Pool) -> None:
         "transaction_status": "loading",
         "purchase": "first",
     }
+
+
+async def test_changing_a_links_window_moves_nobody_who_clicked_before(pool: Pool) -> None:
+    account_id = await opened(pool)
+    await arrive(pool, [*clicks(account_id, a_click()), *events(account_id, listed(BASE))])
+    await drain(pool)
+    await pool.execute("UPDATE smart_links SET window_seconds = 60 WHERE smart_link_id = 'acct_S0_1'")
+    await arrive(pool, events(account_id, paid(BASE + HOUR)))
+    assert len(await drain(pool)) == 1
+    assert await pool.fetchval("SELECT count(*) FROM bindings WHERE retracted_at IS NULL") == 1
+
+    # The new window holds for clicks from now on.
+    later = int(await pool.fetchval("SELECT extract(epoch FROM now() + interval '1 hour')")) * 1000
+    await arrive(pool, clicks(account_id, a_click(1, later, name="1", link=11)))
+    await arrive(pool, [Arrival(account_id, "12", listed(later - later % MINUTE + 3 * MINUTE, link=11, key="12"))])
+    await drain(pool)
+    assert await pool.fetchval("SELECT unattributed_reason FROM fans WHERE fan_id = '12'") == "window_expired"
+
+
+async def test_what_an_organic_fan_paid_counts_once_a_link_turns_up(pool: Pool) -> None:
+    account_id = await opened(pool)
+    await arrive(pool, clicks(account_id, a_click()))
+    await arrive(pool, events(account_id, notified(BASE), paid(BASE + HOUR), MessageSeen("msg:1", BASE + HOUR, "1")))
+    assert await drain(pool) == []
+    await arrive(pool, events(account_id, listed(BASE + 9 * MINUTE, precision=FIRST_SEEN)))
+    assert len(await drain(pool)) == 4

@@ -64,6 +64,24 @@ CREATE TABLE smart_links (
 CREATE INDEX smart_links_by_account ON smart_links (account_id);
 CREATE INDEX smart_links_by_team ON smart_links (team_id, created_at);
 
+-- Every window a smart link has had. A click is judged by the window of its time: changing a link's window moves no fan who
+-- is bound already. Kept by a trigger, so that no writer of smart_links can forget it.
+CREATE TABLE smart_link_windows (
+    smart_link_id  text COLLATE "C" NOT NULL REFERENCES smart_links ON DELETE CASCADE,
+    valid_from     timestamptz NOT NULL,
+    window_seconds integer NOT NULL,
+    PRIMARY KEY (smart_link_id, valid_from)
+);
+CREATE FUNCTION keep_smart_link_window() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO smart_link_windows (smart_link_id, valid_from, window_seconds)
+    VALUES (NEW.smart_link_id, CASE TG_OP WHEN 'INSERT' THEN '-infinity'::timestamptz ELSE clock_timestamp() END, NEW.window_seconds);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER smart_link_created AFTER INSERT ON smart_links FOR EACH ROW EXECUTE FUNCTION keep_smart_link_window();
+CREATE TRIGGER smart_link_window_changed AFTER UPDATE OF window_seconds ON smart_links FOR EACH ROW
+    WHEN (OLD.window_seconds IS DISTINCT FROM NEW.window_seconds) EXECUTE FUNCTION keep_smart_link_window();
+
 -- One row per real platform link. A row is written in state 'creating' before the provider is asked, under a name that
 -- carries inventory_link_id, so a create that timed out but succeeded is found by name and never made twice.
 CREATE TABLE inventory_links (
