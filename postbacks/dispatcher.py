@@ -152,11 +152,12 @@ class Dispatcher:
             await self._look(now)
         now = time.monotonic()
         takes: dict[str, int] = {}
-        if not self._clerk.is_behind:
-            for lane in self._lanes.values():
-                appetite = lane.appetite(now) if lane.hungry else 0
-                if appetite > 0:
-                    takes[lane.destination_id] = appetite
+        for lane in self._lanes.values():
+            if lane.waiting and not lane.in_flight:  # nothing under way whose end would start the next
+                self._launch(lane)
+            appetite = lane.appetite(now) if lane.hungry and not self._clerk.is_behind else 0
+            if appetite > 0:
+                takes[lane.destination_id] = appetite
         if not takes:
             return
         claims = await self._queue.claim(takes, self._config.lease_seconds)
@@ -174,7 +175,7 @@ class Dispatcher:
         for destination_id, take in takes.items():
             lane = self._lanes[destination_id]
             lane.hungry = got[destination_id] >= take
-            if lane.destination is None:
+            if lane.destination is None or lane.is_open(time.monotonic()):
                 self._clerk.give_back(lane.empty())
             self._launch(lane)
 

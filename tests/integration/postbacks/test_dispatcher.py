@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from loadtests.emulators.receiver import Receiver, running_receiver
+from postbacks.breaker import BreakerPolicy
 from postbacks.retry import RetryPolicy
 from tests.integration.postbacks.scene import (
     FAST,
@@ -302,11 +303,16 @@ async def test_a_database_that_breaks_every_connection_is_survived(
     assert set(event_ids(receiver, "a")) == {f"evt-{n}" for n in range(600)}
 
 
-async def test_a_share_of_failures_ends_delivered(pool: Pool, receiver: Receiver) -> None:
+@pytest.mark.parametrize("rate", [0.3, 0.7])
+async def test_a_share_of_failures_ends_delivered(pool: Pool, receiver: Receiver, rate: float) -> None:
+    """Failures that come and go open the breaker at every moment there is, also while deliveries are being leased."""
     await add_destination(pool, "a", receiver.url_of("a") + "?id={conversion_id}")
-    receiver.mode("a", "fail_rate", rate=0.3, status=502)
+    receiver.mode("a", "fail_rate", rate=rate, status=502)
     await enqueue_all(pool, [event(n) for n in range(200)])
-    patient = msgspec.structs.replace(FAST, retry=RetryPolicy(schedule=(0.02,) * 60, overload_floor=0.02))
+    hasty = BreakerPolicy(threshold=3, cooldown=0.005, longest_cooldown=0.01)
+    patient = msgspec.structs.replace(
+        FAST, retry=RetryPolicy(schedule=(0.02,) * 90, overload_floor=0.02), breaker=hasty
+    )
     async with dispatching(pool, patient):
         await until(pool, ALL_SETTLED)
     assert await states(pool) == {"delivered": 200}
