@@ -11,8 +11,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from tracker.providers import transport as transport_module
 from tracker.providers.base import ProviderError
-from tracker.providers.onlyfansapi import client as client_module
 from tracker.providers.onlyfansapi import links
 from tracker.providers.onlyfansapi.accounts import read_account
 from tracker.providers.onlyfansapi.client import Client, Transport, classify, next_offset
@@ -125,7 +125,7 @@ async def test_a_create_is_sent_once_whatever_comes_back(serve: Callable[[Handle
 async def test_a_read_is_tried_again_and_decimals_stay_exact(
     serve: Callable[[Handler], Awaitable[Client]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client_module, "READ_RETRY_PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(transport_module, "READ_RETRY_PAUSES", (0.0, 0.0))
     answers = [(502, PAGE), (200, b"<html>"), (200, b'{"data":19.99}')]
 
     async def handler(request: web.Request) -> web.StreamResponse:

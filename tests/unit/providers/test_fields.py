@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tracker.providers.onlyfansapi import fields
+from tracker.providers import fields
 from tracker.providers.onlyfansapi.client import decoder
 
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any
 
+from tracker.providers import fields
 from tracker.providers.base import (
     AccountInfo,
     LinkKind,
@@ -16,7 +17,7 @@ from tracker.providers.base import (
     Transaction,
     TrialTerms,
 )
-from tracker.providers.onlyfansapi import fans, fields, links, money
+from tracker.providers.onlyfansapi import fans, links, money
 from tracker.providers.onlyfansapi.client import Client, Transport
 
 LOGGING_IN = "The OnlyFans session expired; OnlyFansAPI is logging in again. New links wait, redirects go on."

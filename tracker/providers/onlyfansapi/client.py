@@ -5,23 +5,17 @@ Reads are retried briefly. Writes are sent once: creating a link is not idempote
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
-import msgspec
-import structlog
 
+from tracker.providers import transport
 from tracker.providers.base import ErrorKind, ProviderError
+from tracker.providers.transport import Params, decoder
 
-log = structlog.get_logger()
-
-CONNECTIONS = 64
-READ_RETRY_PAUSES = (0.5, 2.0)
-LONGEST_ANSWER = 32 * 1024 * 1024
+__all__ = ["Client", "Transport", "classify", "decoder", "next_offset", "rows_of"]
 
 SESSION_WORDS = (
     "session_expired",
@@ -31,30 +25,13 @@ SESSION_WORDS = (
     "account connection has expired",
 )
 _SESSION_TEXT = "The creator's OnlyFans session is down; OnlyFansAPI has to log in again."
-decoder = msgspec.json.Decoder(float_hook=Decimal)
-
-Params = Mapping[str, str | int]
 
 
-class Transport:
-    """The process's connections to one OnlyFansAPI base URL.
-
-    Requests wait at our own gate, never inside httpx's pool: there a cancelled waiter leaks its slot, and idle
-    connections above `max_keepalive_connections` are closed early.
-    """
+class Transport(transport.Transport):
+    """The process's connections to one OnlyFansAPI base URL."""
 
     def __init__(self, base_url: str, timeout: float) -> None:
-        limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
-        self._http = httpx.AsyncClient(
-            base_url=base_url.rstrip("/"),
-            limits=limits,
-            timeout=httpx.Timeout(timeout, connect=min(5.0, timeout)),
-            follow_redirects=False,
-            trust_env=False,
-            headers={"Accept": "application/json", "User-Agent": "clickbind"},
-        )
-        self._gate = asyncio.Semaphore(CONNECTIONS - 4)
-        self._timeout = timeout
+        super().__init__("OnlyFansAPI", base_url, timeout)
 
     async def send(
         self, method: str, path: str, api_key: str, params: Params | None, body: Mapping[str, Any] | None
@@ -62,26 +39,7 @@ class Transport:
         """One request within the total deadline. Raises ProviderError when there is no answer."""
         if not api_key or not api_key.isascii() or not api_key.isprintable():
             raise ProviderError("auth", "The OnlyFansAPI key is empty or holds characters no key has; enter it again.")
-        headers = {"Authorization": f"Bearer {api_key}"}
-        async with self._gate:
-            try:
-                async with asyncio.timeout(self._timeout):
-                    return await self._http.request(method, path, params=params, json=body, headers=headers)
-            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-                raise ProviderError("transient", f"OnlyFansAPI cannot be reached ({type(error).__name__}).") from error
-            except (TimeoutError, httpx.TimeoutException) as error:
-                raise ProviderError(
-                    "transient", f"OnlyFansAPI did not answer within {self._timeout:g} s.", uncertain=True
-                ) from error
-            except httpx.TransportError as error:
-                text = f"The connection to OnlyFansAPI broke ({type(error).__name__})."
-                raise ProviderError("transient", text, uncertain=True) from error
-            except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError) as error:
-                raise ProviderError("ours", f"A request could not be made ({type(error).__name__}).") from error
-
-    async def close(self) -> None:
-        """Close all connections."""
-        await self._http.aclose()
+        return await self.exchange(method, path, {"Authorization": f"Bearer {api_key}"}, params, body)
 
 
 class Client:
@@ -95,15 +53,7 @@ class Client:
 
     async def get(self, path: str, params: Params | None = None) -> Any:
         """The decoded answer of a read; numbers with a fraction are Decimal. Retries what is transient, twice."""
-        for pause in (*READ_RETRY_PAUSES, None):
-            try:
-                return await self._ask("GET", path, params, None)
-            except ProviderError as error:
-                if pause is None or error.kind != "transient":
-                    raise
-                log.debug("provider read retried", account=self.account, path=path, reason=error.message)
-                await asyncio.sleep(pause)
-        raise AssertionError("unreachable")
+        return await transport.retried(lambda: self._ask("GET", path, params, None), account=self.account, path=path)
 
     async def post(self, path: str, body: Mapping[str, Any]) -> Any:
         """The decoded answer of a write, sent exactly once."""
@@ -114,18 +64,12 @@ class Client:
         response = await self._transport.send(method, path, self._api_key, params, body)
         if not response.is_success:
             raise classify(response.status_code, response.headers, response.content)
-        if len(response.content) > LONGEST_ANSWER:
-            raise ProviderError("permanent", "OnlyFansAPI sent an answer of unreasonable size.", uncertain=True)
-        try:
-            return decoder.decode(response.content)
-        except (msgspec.DecodeError, UnicodeDecodeError, ArithmeticError) as error:
-            text = f"OnlyFansAPI answered {response.status_code} with something that is not JSON."
-            raise ProviderError("transient", text, uncertain=True, status=response.status_code) from error
+        return transport.decoded("OnlyFansAPI", response)
 
 
 def classify(status: int, headers: Mapping[str, str], content: bytes) -> ProviderError:
     """What a refusal means. Knows the vendor's envelope, its OnlyFans wrapper, Laravel's and Cloudflare's pages."""
-    body = _json_object(content)
+    body = transport.json_object(content)
     code, text = _code_and_text(body)
     about_session = any(word in f"{code} {text}".lower() for word in SESSION_WORDS)
     wrapped = body.get("onlyfans_response")
@@ -178,14 +122,6 @@ def rows_of(answer: Any, name: str = "list") -> list[dict[str, Any]]:
     return [row for row in rows if isinstance(row, dict)]
 
 
-def _json_object(content: bytes) -> dict[str, Any]:
-    try:
-        body = decoder.decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError, ArithmeticError):
-        return {}
-    return body if isinstance(body, dict) else {}
-
-
 def _code_and_text(body: dict[str, Any]) -> tuple[str, str]:
     error = body.get("error")
     if isinstance(error, dict):
@@ -202,11 +138,4 @@ def _said(code: str, text: str) -> str:
 
 def _retry_after(headers: Mapping[str, str], body: dict[str, Any]) -> float | None:
     # A Cloudflare block says 0 in the header and the truth in the body; 0 means "unknown" (upstream spec 1.1).
-    for told in (headers.get("retry-after"), body.get("retry_after")):
-        try:
-            seconds = float(str(told))
-        except ValueError:
-            continue
-        if 0 < seconds < 86_400:
-            return seconds
-    return None
+    return transport.seconds_told(headers.get("retry-after"), body.get("retry_after"))

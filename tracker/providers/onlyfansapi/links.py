@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
+from tracker.providers import fields
 from tracker.providers.base import LinkKind, LinkSubscriber, ProviderError, ProviderLink, TrialTerms
-from tracker.providers.onlyfansapi import fields
 from tracker.providers.onlyfansapi.client import Client, next_offset, rows_of
 
 PATHS: dict[LinkKind, str] = {"tracking_link": "tracking-links", "free_trial": "trial-links"}

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from tracker.providers import fields
 from tracker.providers.base import ProviderError, Transaction
-from tracker.providers.onlyfansapi import fields
 from tracker.providers.onlyfansapi.client import Client, next_offset, rows_of
 
 PAGE = 50

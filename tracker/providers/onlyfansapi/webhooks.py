@@ -12,8 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-import msgspec
-
+from tracker.providers import fields
 from tracker.providers.base import (
     EXACT,
     MINUTE,
@@ -24,10 +23,9 @@ from tracker.providers.base import (
     Unintelligible,
     Wake,
 )
-from tracker.providers.onlyfansapi import fields
 from tracker.providers.onlyfansapi.accounts import LOGGING_IN, LOGIN_FAILED
-from tracker.providers.onlyfansapi.client import decoder
 from tracker.providers.onlyfansapi.money import read_transaction
+from tracker.providers.transport import json_body
 
 SIGNATURE = "signature"
 IDEMPOTENCY = "x-ofapi-idempotency-key"
@@ -64,12 +62,12 @@ class OnlyFansApiWebhooks:
 
     def envelope(self, body: bytes) -> tuple[str, str]:
         """(event, provider's account id). Raises Unintelligible when the body is no JSON object."""
-        outer = _object(body)
+        outer = json_body(body)
         return fields.id_text(outer.get("event")), fields.id_text(outer.get("account_id"))
 
     def read(self, body: bytes, creator_id: str) -> Reading:
         """Understand a stored body. Raises Unintelligible."""
-        outer = _object(body)
+        outer = json_body(body)
         return normalise(fields.id_text(outer.get("event")), fields.mapping(outer.get("payload")), creator_id)
 
 
@@ -194,13 +192,3 @@ def _missing(**found: Any) -> str:
     if creator and found.get("fan") == creator:
         return "the fan named is the creator"
     return "cannot be used without " + ", ".join(name for name, value in found.items() if not value)
-
-
-def _object(body: bytes) -> dict[str, Any]:
-    try:
-        outer = decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, ArithmeticError, RecursionError) as error:
-        raise Unintelligible("the body is not JSON") from error
-    if not isinstance(outer, dict):
-        raise Unintelligible("the body is not a JSON object")
-    return outer

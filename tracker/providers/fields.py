@@ -1,4 +1,4 @@
-"""Reading OnlyFansAPI's fields: ids that are numbers or strings, times with and without zones, money, HTML text."""
+"""Reading providers' fields: ids that are numbers or strings, times with and without zones, money, HTML text."""
 
 from __future__ import annotations
 
