@@ -190,7 +190,8 @@ async def store_history(connection: asyncpg.Connection[asyncpg.Record], clicks: 
         clicks,
         timeout=1800,
     )
-    await connection.execute("VACUUM ANALYZE clicks; VACUUM ANALYZE visits", timeout=1800)
+    for table in ("clicks", "visits"):
+        await connection.execute(f"VACUUM ANALYZE {table}", timeout=1800)
 
 
 async def check(pool: postgres.Pool, made: Made) -> None:

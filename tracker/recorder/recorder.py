@@ -25,6 +25,7 @@ TURN_SECONDS = 1.0  # how often shards are looked for: a dead peer's are taken o
 TURNS = 4  # shards with batches in hand at a time: bounds memory, and one process fills no more
 UPKEEP_SECONDS = 3600.0
 UPKEEP_RETRY_SECONDS = 60.0
+UPKEEP_HEAD_START_SECONDS = 5.0
 POSTGRES_AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, TimeoutError)
 
 
@@ -39,6 +40,7 @@ class Recorder:
         self._database_url = database_url
         self._geo = Geo(settings.mmdb_path)
         self._turns = asyncio.Semaphore(TURNS)
+        self._upkept = asyncio.Event()
         self._work: dict[int, tuple[asyncio.Event, asyncio.Task[None]]] = {}
 
     def health(self) -> dict[str, Any]:
@@ -47,9 +49,10 @@ class Recorder:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Record until `stop` is set; then finish what is begun."""
-        await self._upkeep_once()
         upkeep = asyncio.create_task(self._upkeep(stop))
         try:
+            # A new month's first rows should find their partition, but a table in use must not hold up the log.
+            await _pause(stop, UPKEEP_HEAD_START_SECONDS, self._upkept)
             while not stop.is_set():
                 try:
                     locks = await ShardLocks.open(self._database_url)
@@ -131,13 +134,13 @@ class Recorder:
         await locks.close()
 
     async def _upkeep(self, stop: asyncio.Event) -> None:
-        done = True
         while not stop.is_set():
-            await _pause(stop, UPKEEP_SECONDS if done else UPKEEP_RETRY_SECONDS)
             done = await self._upkeep_once()
+            self._upkept.set()
+            await _pause(stop, UPKEEP_SECONDS if done else UPKEEP_RETRY_SECONDS)
 
     async def _upkeep_once(self) -> bool:
-        """Partitions ahead of time; without them rows go to the default partitions, so a failure stops nothing."""
+        """Partitions ahead of time; without them rows go to the default partitions. False: try again soon."""
         try:
             async with self._pool.acquire() as connection:
                 made = await partitions.ensure(connection)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import maxminddb
@@ -102,6 +103,48 @@ def test_a_trusted_header_wins_when_it_names_a_country() -> None:
     assert geo.country("", "XK") == "XK"
     assert [geo.country("8.8.8.8", value) for value in ("XX", "T1", "USA", "<b", "EU", "\uff35\uff33")] == ["US"] * 6
     assert len(COUNTRIES) == 250
+
+
+def mmdb(record: Any) -> bytes:
+    """A MaxMind-format database that answers `record` (strings and maps) for every address."""
+
+    def encode(value: Any) -> bytes:
+        match value:
+            case dict():
+                pairs = b"".join(encode(key) + encode(item) for key, item in value.items())
+                return bytes([7 << 5 | len(value)]) + pairs
+            case str():
+                return bytes([2 << 5 | len(value)]) + value.encode()
+            case list():
+                return bytes([len(value), 4]) + b"".join(map(encode, value))
+            case (size, number):
+                kind = {2: bytes([5 << 5 | 2]), 4: bytes([6 << 5 | 4]), 8: bytes([8, 2])}[size]
+                return kind + int(number).to_bytes(size, "big")
+        raise TypeError(value)
+
+    tree = (1 + 16).to_bytes(3, "big") * 2  # one node; both sides lead to the first record of the data
+    about = {
+        "node_count": (4, 1),
+        "record_size": (2, 24),
+        "ip_version": (2, 6),
+        "database_type": "Test",
+        "languages": ["en"],
+        "binary_format_major_version": (2, 2),
+        "binary_format_minor_version": (2, 0),
+        "build_epoch": (8, 1),
+        "description": {"en": "Test"},
+    }
+    return tree + bytes(16) + encode(record) + b"\xab\xcd\xefMaxMind.com" + encode(about)
+
+
+@pytest.mark.parametrize("record", [{"country_code": "SE"}, {"country": {"iso_code": "SE"}}])
+def test_a_database_file(tmp_path: Path, record: Any) -> None:
+    path = tmp_path / "countries.mmdb"
+    path.write_bytes(mmdb(record))
+    geo = Geo(str(path))
+    assert [geo.country(ip) for ip in ("8.8.8.8", "2001:db8::1", "10.0.0.1")] == ["SE"] * 3
+    geo.close()
+    assert geo.country("8.8.8.8") == "US"
 
 
 class Database:
