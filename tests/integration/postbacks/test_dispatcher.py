@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime
 from urllib.parse import parse_qs
 
 import asyncpg
@@ -13,10 +15,16 @@ import pytest
 
 from loadtests.emulators.receiver import Receiver, running_receiver
 from postbacks.breaker import BreakerPolicy
+from postbacks.dispatcher import Dispatcher
+from postbacks.egress import Egress
+from postbacks.lane import Lane
+from postbacks.queue import Claimed, Queue
 from postbacks.retry import RetryPolicy
+from postbacks.verdicts import Verdict
 from tests.integration.postbacks.scene import (
     FAST,
     FAST_RETRY,
+    LOOPBACK,
     add_destination,
     dispatching,
     enqueue_all,
@@ -345,3 +353,38 @@ async def test_without_the_key_a_sealed_destination_is_paused(pool: Pool, receiv
         await until(pool, "(SELECT state = 'paused' FROM destinations)")
     assert receiver.requests == []
     assert await states(pool) == {"waiting": 1}
+
+
+class LateClaims(Queue):
+    """While its second claim is on the way, the destination's breaker opens."""
+
+    lanes: Mapping[str, Lane]
+    claims = 0
+
+    async def claim(self, takes: Mapping[str, int], lease_seconds: float) -> list[Claimed]:
+        claims = await super().claim(takes, lease_seconds)
+        self.claims += 1
+        if self.claims == 2:
+            assert len(claims) > 1
+            now = time.monotonic()
+            for _ in range(FAST.breaker.threshold):
+                self.lanes["a"].observe([Verdict("transient", "")], begun=now, now=now, wall=datetime.now(UTC))
+            assert self.lanes["a"].is_open(now)
+        return claims
+
+
+async def test_leases_that_arrive_after_the_breaker_opened_are_not_stranded(pool: Pool, receiver: Receiver) -> None:
+    await add_destination(pool, "a", receiver.url_of("a") + "?id={conversion_id}")
+    await enqueue_all(pool, [event(n) for n in range(100)])
+    hour = msgspec.structs.replace(FAST, lease_margin=3600.0)  # a stranded lease would not end within this test
+    queue, stop = LateClaims(pool), asyncio.Event()
+    egress = Egress(allow=LOOPBACK, timeout=2.0)
+    dispatcher = Dispatcher(queue, egress, hour)
+    queue.lanes = dispatcher._lanes
+    task = asyncio.create_task(dispatcher.run(asyncio.Event(), stop))
+    await until(pool, ALL_SETTLED)
+    stop.set()
+    await task
+    await egress.close()
+    assert queue.claims > 2
+    assert await states(pool) == {"delivered": 100}
