@@ -12,6 +12,7 @@ import structlog
 from postbacks.dispatcher import DispatcherConfig, run_dispatcher
 from postbacks.retry import RetryPolicy
 from tracker.accounts.jobs import run_jobs
+from tracker.attribution.recorded import RecordedClicks
 from tracker.attribution.worker import run_attribution
 from tracker.clicklog import WAKE_CHANNEL
 from tracker.inbox.process import Processed, run_inbox
@@ -44,7 +45,7 @@ async def run(settings: Settings) -> None:
     pool = await postgres.open_pool(database_url(settings), max_size=16)
     redis = valkey.connect(redis_url(settings))
     secrets = Secrets(installation_key(settings))
-    stop, wakes = asyncio.Event(), Wakes()
+    stop, wakes, recorded = asyncio.Event(), Wakes(), RecordedClicks(redis)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
@@ -56,7 +57,7 @@ async def run(settings: Settings) -> None:
             wakes.jobs.set()
 
     stages: list[Coroutine[Any, Any, None]] = [
-        listen(redis, wakes, stop),
+        listen(redis, wakes, recorded, stop),
         run_inbox(pool, settings, wake=wakes.webhooks, stop=stop, done=inbox_done),
         run_jobs(pool, redis, settings, wake=wakes.jobs, stop=stop, secrets=secrets),
         run_attribution(
@@ -65,6 +66,7 @@ async def run(settings: Settings) -> None:
             idle_poll=settings.idle_poll,
             wake=wakes.fans,
             stop=stop,
+            recorded_until=recorded.until,
             on_conversions=wakes.deliveries.set,
         ),
         run_dispatcher(
@@ -88,7 +90,7 @@ async def run(settings: Settings) -> None:
         await pool.close()
 
 
-async def listen(redis: valkey.Client, wakes: Wakes, stop: asyncio.Event) -> None:
+async def listen(redis: valkey.Client, wakes: Wakes, recorded: RecordedClicks, stop: asyncio.Event) -> None:
     """Pass wake-up messages on. Losing the connection loses only speed: every stage also looks by itself."""
     while not stop.is_set():
         try:
@@ -99,6 +101,7 @@ async def listen(redis: valkey.Client, wakes: Wakes, stop: asyncio.Event) -> Non
                     if message is not None:
                         wakes.set(message["data"].decode(errors="replace"))
         except (valkey.RedisError, OSError) as error:
+            recorded.lost()
             log.warning("worker.wake_channel_away", error=type(error).__name__)
             try:
                 await asyncio.wait_for(stop.wait(), 1.0)

@@ -22,7 +22,7 @@ ON CONFLICT (account_id, fan_id) DO UPDATE SET due_at = excluded.due_at;
 
 -- name: accounts
 -- The accounts of a batch.
-SELECT a.account_id, a.team_id, a.platform_user_id, a.username, a.display_name, a.subscribe_price_cents,
+SELECT a.account_id, a.team_id, a.platform_user_id, a.username, a.display_name, a.subscribe_price_cents, a.shard,
        coalesce((SELECT max(w.window_seconds) FROM smart_links s JOIN smart_link_windows w USING (smart_link_id)
                  WHERE s.account_id = a.account_id), 21600) AS longest_window
 FROM accounts a WHERE a.account_id = ANY($1::text[]);
@@ -171,3 +171,7 @@ FROM clicks c JOIN smart_links s USING (smart_link_id) WHERE c.click_id = ANY($1
 -- Names of the fans of new conversions.
 SELECT f.account_id, f.fan_id, f.username, f.name FROM unnest($1::text[], $2::text[]) AS t (account_id, fan_id)
 JOIN fans f USING (account_id, fan_id);
+
+-- name: positions
+-- How far the click log of these shards is recorded.
+SELECT shard, entry_id FROM stream_positions WHERE shard = ANY($1::smallint[]);

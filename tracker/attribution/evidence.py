@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -28,6 +29,7 @@ from tracker.stores.queries import load_queries
 SQL = load_queries("tracker.attribution", "attribution.sql")
 
 FanKey = tuple[str, str]  # account_id, fan_id
+LONGEST_WAIT = 60_000  # ms a new event waits for a recorder or a Valkey that is away
 
 
 @dataclass(frozen=True)
@@ -41,15 +43,23 @@ class Account:
     display_name: str
     free_page: bool
     longest_window: int
+    shard: int
+
+
+RecordedUntil = Callable[[Connection, Iterable[int]], Awaitable[Mapping[int, int]]]
 
 
 @dataclass
 class Evidence:
-    """Accounts and events of a batch, and the clicks leased on the links its fans came through."""
+    """Accounts and events of a batch, and the clicks leased on the links its fans came through.
+
+    `waiting`: fans left out because clicks before their newest event may not be recorded yet.
+    """
 
     accounts: dict[str, Account] = field(default_factory=dict)
     events: dict[FanKey, list[FanEvent]] = field(default_factory=dict)
     leases: dict[int, list[Click]] = field(default_factory=dict)
+    waiting: list[FanKey] = field(default_factory=list)
 
 
 def to_ms(moment: datetime) -> int:
@@ -68,19 +78,31 @@ def click_id_at(at: int, *, last: bool = False) -> str:
     return prefix.lower() + ("z" if last else "0") * 16
 
 
-async def load(connection: Connection, fans: Sequence[FanKey]) -> Evidence:
-    """Accounts, events and leases of these fans."""
+async def load(connection: Connection, fans: Sequence[FanKey], recorded_until: RecordedUntil | None = None) -> Evidence:
+    """Accounts, events and leases of these fans. `recorded_until`: see recorded.py; without it nobody waits."""
     evidence = Evidence(events={fan: [] for fan in fans})
     account_ids = sorted({account_id for account_id, _ in fans})
     for row in await connection.fetch(SQL["accounts"], account_ids):
         evidence.accounts[row["account_id"]] = Account(
             row["account_id"], row["team_id"], row["platform_user_id"], row["username"], row["display_name"],
-            row["subscribe_price_cents"] == 0, row["longest_window"] * 1000,
+            row["subscribe_price_cents"] == 0, row["longest_window"] * 1000, row["shard"],
         )  # fmt: skip
+    newest: dict[FanKey, tuple[int, int]] = {}
     for row in await connection.fetch(SQL["events"], [fan[0] for fan in fans], [fan[1] for fan in fans]):
+        fan = (row["account_id"], row["fan_id"])
+        seen_at = to_ms(row["first_seen_at"])
+        newest[fan] = max(newest.get(fan, (0, 0)), (min(to_ms(row["at"]), seen_at), seen_at))
         event = as_event(row)
         if event is not None:
-            evidence.events[row["account_id"], row["fan_id"]].append(event)
+            evidence.events[fan].append(event)
+    if recorded_until is not None:
+        # Asked before the clicks are read: what was recorded then is seen now.
+        until = await recorded_until(connection, {account.shard for account in evidence.accounts.values()})
+        now = round(time.time() * 1000)
+        for fan, (at, seen_at) in newest.items():
+            if at > until.get(evidence.accounts[fan[0]].shard, 0) and now - seen_at < LONGEST_WAIT:
+                evidence.waiting.append(fan)
+                del evidence.events[fan]
     await _load_leases(connection, evidence)
     return evidence
 
