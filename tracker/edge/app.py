@@ -90,7 +90,7 @@ class Edge:
         self._cookie = cookie
         self._now_ms = now_ms
         self._new_id = UlidSource().new
-        self._locations: dict[str, bytes | None] = {}
+        self._locations: dict[str, bytes] = {}
         self._background: set[asyncio.Task[None]] = set()
 
     async def __call__(self, scope: Scope, receive: Any, send: Send) -> None:
@@ -247,11 +247,12 @@ class Edge:
     def _target(self, link: Link, member: str) -> bytes:
         found = self._locations.get(member)
         if found is None:
-            found = location(member.partition("|")[2]) or link.reserve_url
+            found = location(member.partition("|")[2])
+            if found is None:
+                return link.reserve_url
             if len(self._locations) >= _LOCATIONS_LIMIT:
                 self._locations.clear()
-            if member:
-                self._locations[member] = found
+            self._locations[member] = found
         return found
 
     async def _redirect(self, send: Send, target: bytes, cookie: Header | None = None) -> None:

@@ -189,7 +189,10 @@ async def serve(settings: Settings) -> None:
     try:
         listener = listen(settings.edge_host, settings.edge_port)
         log.info("edge.serving", host=settings.edge_host, port=listener.getsockname()[1], links=len(service.links))
-        gc.freeze()  # what start-up made lives for ever: keep it out of every later collection
+        # What start-up made lives for ever: keep it out of every later collection. A request leaves no cycles behind, so
+        # looking for some every 700 objects, Python's default, is 3 % of the processor time for nothing.
+        gc.freeze()
+        gc.set_threshold(20_000, 20, 20)
         await EdgeServer(server_config(service.app), service.app, DRAIN_SECONDS).serve(sockets=[listener])
     finally:
         await service.stop()
