@@ -32,6 +32,7 @@ UNKNOWN_SECONDS = 2.0
 UNKNOWN_LIMIT = 10_000
 LOOKUPS_LIMIT = 64  # ids asked for at once; beyond it strangers are guessing
 SCAN_COUNT = 1000
+OPEN_LIMIT = 20_000  # links kept decoded, about 1.5 kB each
 
 _LINK_ID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 _decode = msgspec.msgpack.Decoder(EdgeLink).decode
@@ -63,6 +64,7 @@ class LinkMap:
         self._links: dict[str, bytes | Link] = {}
         self._base_url = base_url
         self._last_resort = last_resort
+        self._open_links = 0
         self._unknown: dict[str, float] = {}
         self._asking: dict[str, asyncio.Future[None]] = {}
         self._snapshot = folder / SNAPSHOT_NAME
@@ -87,7 +89,13 @@ class LinkMap:
             log.error("edge.link_unreadable", smart_link_id=link_id, error=str(error))
             del self._links[link_id]
             return None
+        if self._open_links >= OPEN_LIMIT:
+            for key, held in self._links.items():
+                if isinstance(held, Link):
+                    self._links[key] = held.raw
+            self._open_links = 0
         self._links[link_id] = link
+        self._open_links += 1
         return link
 
     async def find(self, link_id: str, fetch: Fetch) -> Link | None:

@@ -75,15 +75,12 @@ class Pipeline:
         return self.up
 
     async def stop(self) -> None:
-        """Let what was sent be answered (within the budget), then disconnect."""
-        session = self._session
-        if session is not None and session.waiting:
-            await asyncio.wait([session.submit(pack(("PING",)))], timeout=self._budget)
+        """Disconnect. Call it when no request is under way any more: what still waits gets None."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        session, self._session = self._session, None
         if session is not None:
-            self._session = None
             session.fail("the edge stopped")
 
     def submit(self, command: bytes) -> asyncio.Future[Reply] | None:

@@ -6,9 +6,11 @@ import asyncio
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from tracker.clicklog import EdgeLink
-from tracker.edge.links import LOOKUPS_LIMIT, SNAPSHOT_NAME, LinkMap
+from tracker.edge import links as links_module
+from tracker.edge.links import LOOKUPS_LIMIT, SNAPSHOT_NAME, Link, LinkMap
 
 LINK = "01K5AAAAAAAAAAAAAAAAAAAAAA"
 LAST_RESORT = b"https://onlyfans.com"
@@ -48,6 +50,17 @@ def test_missing_pieces_fall_back_towards_the_platform(tmp_path: Path) -> None:
     link = links.get(LINK)
     assert link is not None
     assert (link.profile, link.reserve_url) == (LAST_RESORT, LAST_RESORT)
+
+
+def test_only_so_many_links_stay_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(links_module, "OPEN_LIMIT", 3)
+    links = new_map(tmp_path)
+    ids = [f"01K5{n:022d}" for n in range(10)]
+    for link_id in ids:
+        links.put(link_id, raw(link_id))
+        assert links.get(link_id) is not None
+    assert sum(isinstance(held, Link) for held in links._links.values()) <= 3
+    assert all((link := links.get(link_id)) is not None and link.record.smart_link_id == link_id for link_id in ids)
 
 
 def test_an_unreadable_link_is_no_link(tmp_path: Path) -> None:
