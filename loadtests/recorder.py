@@ -263,7 +263,7 @@ def main() -> int:
     parser.add_argument("--stored", type=int, default=0, help="clicks of the past two years stored beforehand")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     with tempfile.TemporaryDirectory(prefix="clickbind-bench-") as path:
         folder = DataFolder(Path(path) / "data")
         folder.hold()

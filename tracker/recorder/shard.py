@@ -222,11 +222,12 @@ class ShardRecorder:
     def _note_lag(self, chunk: Chunk) -> None:
         oldest = int(chunk.entries[0][0].partition(b"-")[0]) if chunk.entries else None
         self._metrics.lag(self.shard, chunk.length if chunk.entries else 0, oldest)
-        lagging = chunk.length > LAG_WARNING
-        if lagging != self._lagging:
-            self._lagging = lagging
-            event = "recorder.lagging" if lagging else "recorder.caught_up"
-            log.warning(event, shard=self.shard, entries=chunk.length)
+        if not self._lagging and chunk.length > LAG_WARNING:
+            log.warning("recorder.lagging", shard=self.shard, entries=chunk.length)
+            self._lagging = True
+        elif self._lagging and chunk.length <= self._batch:
+            log.info("recorder.caught_up", shard=self.shard)
+            self._lagging = False
 
 
 def _split(part: Batch, error: Exception) -> list[Batch]:
