@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -25,7 +25,10 @@ WORDS_CAP = 300
 
 
 class Tried(msgspec.Struct, frozen=True):
-    """An attempt as it went: a verdict per event, in order, and the texts for the log (`answer` is at most 2 KiB)."""
+    """An attempt as it went: a verdict per event, in order, and the texts for the log (`answer` is at most 2 KiB).
+
+    `requests`: of a batch, what was sent of each event; `request` then is what they share.
+    """
 
     verdicts: list[Verdict]
     started_at: datetime
@@ -33,21 +36,33 @@ class Tried(msgspec.Struct, frozen=True):
     request: str
     status_code: int | None
     answer: str
+    requests: tuple[str, ...] = ()
 
 
 async def try_once(destination: Destination, items: Sequence[Item], egress: Egress) -> Tried:
-    """Send these events once. Never raises: what goes wrong inside us is a verdict `ours`."""
+    """Send these events once, in as many requests as the destination wants for it.
+
+    Never raises: what goes wrong inside us is a verdict `ours`.
+    """
     started_at, begun = datetime.now(UTC), time.perf_counter()
     request: Request | None = None
     answer: Answer | None = None
     try:
-        request = destination.render(items)
-        answer = await egress.send(request)
+        following: Request | None = destination.render(items)
+        answers: list[Answer] = []
+        while following is not None:
+            request = following
+            answer = await egress.send(request)
+            answers.append(answer)
+            following = destination.follow_up(items, answers)
+        assert answer is not None
         verdicts = destination.judge(items, answer)
         if len(verdicts) != len(items):
             raise ValueError(f"{len(verdicts)} verdicts for {len(items)} events")
     except SendFailure as failure:
-        verdicts = [Verdict(failure.outcome, failure.words, overloaded=failure.overloaded)] * len(items)
+        answer = None
+        verdict = Verdict(failure.outcome, failure.words, overloaded=failure.overloaded, ambiguous=failure.ambiguous)
+        verdicts = [verdict] * len(items)
     except Exception as error:
         # A defect of ours must neither lose a delivery nor use up its attempts.
         log.exception("dispatcher: an attempt failed inside", event_ids=[item.event_id for item in items[:10]])
@@ -59,6 +74,7 @@ async def try_once(destination: Destination, items: Sequence[Item], egress: Egre
         describe(request, destination.secrets) if request else "",
         answer.status if answer else None,
         _excerpt(answer, destination.secrets) if answer else "",
+        tuple(_each(destination, items, request)) if request and len(items) > 1 else (),
     )
 
 
@@ -74,8 +90,18 @@ def describe(request: Request, secrets: Sequence[str]) -> str:
     return storable("\n".join(lines), URL_CAP + 8 * BODY_CAP)
 
 
-def settle(policy: RetryPolicy, tried: Tried, claimed: Claimed, verdict: Verdict, roll: float) -> Finished:
-    """What an attempt means for one of its deliveries; `roll` in [-1, 1] is the jitter."""
+def _each(destination: Destination, items: Sequence[Item], request: Request) -> Iterator[str]:
+    """What a batch says of each event: a log that showed every event the batch's beginning would show the wrong one."""
+    head = describe(Request(request.method, request.url, request.headers), destination.secrets)
+    for number, item in enumerate(items, 1):
+        own = redact(destination.excerpt(item), destination.secrets)
+        body = own if len(own) <= BODY_CAP else own[:BODY_CAP] + "..."
+        yield storable(f"{head}\n\nevent {number} of {len(items)}: {body}", URL_CAP + 8 * BODY_CAP)
+
+
+def settle(policy: RetryPolicy, tried: Tried, claimed: Claimed, at: int, roll: float) -> Finished:
+    """What an attempt means for one of its deliveries, the one at index `at`; `roll` in [-1, 1] is the jitter."""
+    verdict = tried.verdicts[at]
     charged_before = claimed.attempts - claimed.uncharged
     decision = decide(policy, verdict, charged_before=charged_before, age=claimed.age, roll=roll)
     return Finished(
@@ -85,10 +111,17 @@ def settle(policy: RetryPolicy, tried: Tried, claimed: Claimed, verdict: Verdict
         verdict.words,
         tried.started_at,
         tried.duration_ms,
-        tried.request,
+        tried.requests[at] if tried.requests else tried.request,
         tried.status_code,
         tried.answer,
+        verdict.ambiguous,
     )
+
+
+def unsent(policy: RetryPolicy, claimed: Claimed, verdict: Verdict) -> Finished:
+    """A delivery settled without sending it: `verdict` is a skip or a refusal of our own."""
+    decision = decide(policy, verdict, charged_before=claimed.attempts - claimed.uncharged, age=claimed.age, roll=0.0)
+    return Finished(claimed, decision, verdict.outcome, storable(verdict.words, WORDS_CAP), datetime.now(UTC), 0)
 
 
 def dead_letter(claimed: Claimed, words: str) -> Finished:

@@ -11,7 +11,8 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,8 @@ import msgspec
 import structlog
 from aiohttp.abc import AbstractResolver
 
-from postbacks.attempt import dead_letter, settle, try_once
+from postbacks.attempt import dead_letter, settle, unsent
+from postbacks.batches import screen, send_split
 from postbacks.breaker import BreakerPolicy
 from postbacks.clerk import Clerk
 from postbacks.destinations import registry
@@ -46,7 +48,8 @@ class DispatcherConfig(msgspec.Struct, frozen=True, kw_only=True):
     timeout: for one attempt in all. retry, breaker: see there. egress_allow: CIDRs of private networks deliveries may
     reach. idle_poll: between looks for work without a wake-up. concurrency: requests under way per destination;
     most_in_flight: in all. lease_margin: added to twice the timeout, it is the lease; it covers settling an attempt.
-    unseal: turns a destination's sealed secrets into a JSON object of texts; called with its id.
+    unseal: turns a destination's sealed secrets into a JSON object of texts; called with its id. base_urls: where outside
+    APIs are, by the name of the service, when not at their usual place.
     """
 
     timeout: float = 15.0
@@ -58,6 +61,7 @@ class DispatcherConfig(msgspec.Struct, frozen=True, kw_only=True):
     most_in_flight: int = 1024
     lease_margin: float = 20.0
     unseal: Callable[[str, bytes], bytes] | None = None
+    base_urls: Mapping[str, str] = {}
 
     @property
     def lease_seconds(self) -> float:
@@ -219,7 +223,7 @@ class Dispatcher:
                 raise ConfigError(
                     "secrets", f"cannot be unsealed ({type(error).__name__}): enter them again"
                 ) from error
-        return registry.load(row.kind, msgspec.json.decode(row.config), secrets)
+        return registry.load(row.kind, msgspec.json.decode(row.config), secrets, self._config.base_urls)
 
     def _launch(self, lane: Lane, most: int | None = None) -> int:
         """Start sends while the lane has work, slots and the dispatcher room; returns how many were started."""
@@ -245,16 +249,26 @@ class Dispatcher:
     async def _send(self, lane: Lane, batch: list[Claimed]) -> None:
         destination = lane.destination
         assert destination is not None
-        begun = time.monotonic()
-        tried = await try_once(destination, [claimed.item for claimed in batch if claimed.item], self._egress)
-        now = time.monotonic()
-        change = lane.observe(tried.verdicts, begun=begun, now=now, wall=datetime.now(UTC))
-        for claimed, verdict in zip(batch, tried.verdicts, strict=True):
-            self._clerk.settle(settle(self._config.retry, tried, claimed, verdict, random.uniform(-1, 1)))
-        if change is not None:
-            self._clerk.note(change)
-        if lane.is_open(now):
-            self._clerk.give_back(lane.empty())
+        settled: set[str] = set()
+        batch, refused = screen(destination, batch, datetime.now(UTC))
+        for claimed, verdict in refused:
+            self._clerk.settle(unsent(self._config.retry, claimed, verdict))
+        # Leases were long enough for one attempt and half the margin beyond it.
+        split_until = time.monotonic() + self._config.lease_margin / 2
+        async with aclosing(send_split(destination, batch, self._egress, split_until)) as parts:
+            async for sent, tried, begun in parts:
+                now = time.monotonic()
+                change = lane.observe(tried.verdicts, begun=begun, now=now, wall=datetime.now(UTC))
+                for at, claimed in enumerate(sent):
+                    self._clerk.settle(settle(self._config.retry, tried, claimed, at, random.uniform(-1, 1)))
+                settled.update(claimed.event_id for claimed in sent)
+                if change is not None:
+                    self._clerk.note(change)
+                if lane.is_open(now):
+                    self._clerk.give_back(lane.empty())
+                if change is not None and change.what in ("paused", "disabled"):
+                    break
+        self._clerk.give_back([claimed for claimed in batch if claimed.event_id not in settled])
 
     def _sent(self, task: asyncio.Task[None], lane: Lane) -> None:
         self._tasks.discard(task)

@@ -47,7 +47,7 @@ SET lease_until = now() + make_interval(secs => $3), lease_token = $4
 FROM picked p LEFT JOIN delivery_events e ON e.event_id = p.event_id AND e.day = p.day
 WHERE d.event_id = p.event_id AND d.destination_id = p.destination_id AND d.day = p.day
 RETURNING d.event_id, d.destination_id, d.day, d.attempts, d.uncharged, d.lease_token, p.version,
-          extract(epoch FROM now() - d.created_at)::float8 AS age, d.due_at, e.event_type, e.occurred_at, e.facts::text AS facts;
+          extract(epoch FROM now() - d.created_at)::float8 AS age, d.due_at, d.ambiguous_at, e.event_type, e.occurred_at, e.facts::text AS facts;
 
 -- name: destinations
 -- What is needed to send to these destinations.
@@ -62,7 +62,7 @@ WITH done AS (
     SELECT * FROM json_to_recordset($1::text::json) AS t (
         event_id text, destination_id text, day date, lease_token text, state text, delay float8, charged bool, verdict text,
         attempt int, started_at timestamptz, duration_ms int, request text, status_code int, answer text, outcome text,
-        words text
+        words text, ambiguous bool
     )
 ), settled AS (
     UPDATE deliveries d
@@ -73,7 +73,8 @@ WITH done AS (
         lease_until = NULL,
         lease_token = NULL,
         finished_at = CASE WHEN done.state <> 'waiting' THEN now() END,
-        verdict = done.verdict
+        verdict = done.verdict,
+        ambiguous_at = CASE WHEN done.ambiguous THEN coalesce(d.ambiguous_at, done.started_at) ELSE d.ambiguous_at END
     FROM done
     WHERE d.event_id = done.event_id AND d.destination_id = done.destination_id AND d.day = done.day
       AND d.lease_token = done.lease_token

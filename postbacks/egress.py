@@ -58,10 +58,16 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class SendFailure(Exception):
-    """No answer. `outcome` says whose fault; `overloaded` is true for a timeout; `words` are for people."""
+    """No answer. `outcome` says whose fault; `overloaded` is true for a timeout; `words` are for people.
 
-    def __init__(self, outcome: Literal["transient", "ours"], words: str, *, overloaded: bool = False) -> None:
+    `ambiguous`: the request may have arrived all the same.
+    """
+
+    def __init__(
+        self, outcome: Literal["transient", "ours"], words: str, *, overloaded: bool = False, ambiguous: bool = False
+    ) -> None:
         super().__init__(words)
+        self.ambiguous = ambiguous
         self.outcome: Literal["transient", "ours"] = outcome
         self.words = words
         self.overloaded = overloaded
@@ -157,7 +163,8 @@ class Egress:
                     response.close()
         except TimeoutError as error:
             if head is None:
-                raise SendFailure("transient", f"no answer within {self._timeout:g} s", overloaded=True) from error
+                words = f"no answer within {self._timeout:g} s"
+                raise SendFailure("transient", words, overloaded=True, ambiguous=True) from error
             note = f"the body did not end within {self._timeout:g} s"
         except (aiohttp.ClientError, OSError, ValueError) as error:
             if head is None:
@@ -200,14 +207,15 @@ def _failure(error: Exception) -> SendFailure:
             outcome: Literal["transient", "ours"] = "ours" if error.os_error.errno in _OURS else "transient"
             return SendFailure(outcome, f"cannot connect: {_words(error.os_error)}")
         case aiohttp.ServerDisconnectedError():
-            return SendFailure("transient", "the connection was closed without an answer")
+            return SendFailure("transient", "the connection was closed without an answer", ambiguous=True)
         case aiohttp.InvalidURL():
             return SendFailure("transient", "not a URL that can be requested")
         case aiohttp.ClientResponseError():
-            return SendFailure("transient", f"not an HTTP answer: {error.message[:200]}")
+            return SendFailure("transient", f"not an HTTP answer: {error.message[:200]}", ambiguous=True)
         case OSError():
-            return SendFailure("ours" if error.errno in _OURS else "transient", f"connection lost: {_words(error)}")
-    return SendFailure("transient", f"{type(error).__name__}: {_words(error)}")
+            ours = error.errno in _OURS
+            return SendFailure("ours" if ours else "transient", f"connection lost: {_words(error)}", ambiguous=not ours)
+    return SendFailure("transient", f"{type(error).__name__}: {_words(error)}", ambiguous=True)
 
 
 def _words(error: BaseException) -> str:

@@ -39,7 +39,7 @@ WHERE destination_id = $1 AND state = 'waiting';
 -- name: replay_one
 -- One dead delivery back into the queue. The schedule starts again; attempt numbers go on.
 UPDATE deliveries AS d
-SET state = 'waiting', due_at = now(), finished_at = NULL, uncharged = d.attempts, verdict = 'replay asked for'
+SET state = 'waiting', due_at = now(), finished_at = NULL, uncharged = d.attempts, ambiguous_at = NULL, verdict = 'replay asked for'
 FROM destinations
 WHERE d.event_id = $1 AND d.destination_id = $2 AND d.state = 'dead'
   AND destinations.destination_id = d.destination_id AND destinations.state IN ('active', 'paused')
@@ -58,7 +58,7 @@ WITH picked AS (
     FOR UPDATE OF d SKIP LOCKED
 )
 UPDATE deliveries d
-SET state = 'waiting', due_at = now(), finished_at = NULL, uncharged = d.attempts, verdict = 'replay asked for'
+SET state = 'waiting', due_at = now(), finished_at = NULL, uncharged = d.attempts, ambiguous_at = NULL, verdict = 'replay asked for'
 FROM picked p
 WHERE d.event_id = p.event_id AND d.destination_id = p.destination_id AND d.day = p.day;
 

@@ -32,7 +32,10 @@ DATABASE_ERRORS = (
 
 
 class Claimed(msgspec.Struct, frozen=True):
-    """A leased delivery. `attempts` and `uncharged` as of the claim; `age` in seconds; `item` None: its facts are gone."""
+    """A leased delivery. `attempts` and `uncharged` as of the claim; `age` in seconds; `item` None: its facts are gone.
+
+    `ambiguous_at`: the first attempt the receiver may have acted on without saying so.
+    """
 
     event_id: str
     destination_id: str
@@ -43,6 +46,7 @@ class Claimed(msgspec.Struct, frozen=True):
     version: str
     age: float
     item: Item | None
+    ambiguous_at: datetime | None = None
 
 
 class Finished(msgspec.Struct, frozen=True):
@@ -57,6 +61,7 @@ class Finished(msgspec.Struct, frozen=True):
     request: str = ""
     status_code: int | None = None
     answer: str = ""
+    ambiguous: bool = False
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -105,6 +110,7 @@ class _Entry(msgspec.Struct, frozen=True, kw_only=True):
     answer: str
     outcome: str
     words: str
+    ambiguous: bool
 
 
 _FACTS = msgspec.json.Decoder(dict[str, str])
@@ -173,6 +179,7 @@ def _claimed(row: asyncpg.Record) -> Claimed:
         row["version"],
         row["age"],
         item,
+        row["ambiguous_at"],
     )
 
 
@@ -195,4 +202,5 @@ def _entry(each: Finished) -> _Entry:
         answer=each.answer,
         outcome=each.outcome,
         words=each.words,
+        ambiguous=each.ambiguous,
     )

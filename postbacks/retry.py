@@ -31,7 +31,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
 class RetryDecision(msgspec.Struct, frozen=True):
     """What becomes of a delivery: its state, the seconds until it is due, whether the attempt counts, and why."""
 
-    state: Literal["waiting", "delivered", "dead"]
+    state: Literal["waiting", "delivered", "skipped", "dead"]
     delay: float
     charged: bool
     words: str
@@ -47,6 +47,8 @@ def decide(policy: RetryPolicy, verdict: Verdict, *, charged_before: int, age: f
     match verdict.outcome:
         case "delivered":
             return RetryDecision("delivered", 0.0, True, verdict.words)
+        case "skipped":
+            return RetryDecision("skipped", 0.0, False, verdict.words)
         case "permanent":
             return RetryDecision("dead", 0.0, True, f"refused: {verdict.words}")
         case "ours":
@@ -54,6 +56,9 @@ def decide(policy: RetryPolicy, verdict: Verdict, *, charged_before: int, age: f
                 return RetryDecision("dead", 0.0, False, f"given up after {_span(age)}: {verdict.words}")
             delay = min(max(policy.ours_first, age / 2), policy.ours_longest) * (1 + policy.jitter * roll)
             return RetryDecision("waiting", delay, False, verdict.words)
+    if verdict.halts == "paused":
+        # Whoever mends the connection finds its events waiting, with all their retries left.
+        return RetryDecision("waiting", policy.ours_first, False, verdict.words)
     if charged_before >= len(policy.schedule):
         return RetryDecision("dead", 0.0, True, f"given up after {charged_before + 1} attempts: {verdict.words}")
     delay = policy.schedule[charged_before] * (1 + policy.jitter * roll)

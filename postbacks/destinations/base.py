@@ -6,9 +6,9 @@ sends through egress and keeps the book.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
@@ -29,6 +29,8 @@ class Destination(Protocol):
     """A configured destination, ready to render. Instances are immutable and shared by concurrent sends.
 
     `batch_size`: most events one request may carry. `secrets`: values that must not appear in what is stored.
+    `event_types`: the conversion types it can be told of; empty where its owner names them. `dedup_seconds`: how long
+    after an attempt of unknown outcome an event may be sent again; None for ever.
     """
 
     @property
@@ -37,15 +39,61 @@ class Destination(Protocol):
     @property
     def secrets(self) -> tuple[str, ...]: ...
 
+    @property
+    def event_types(self) -> tuple[str, ...]: ...
+
+    @property
+    def dedup_seconds(self) -> float | None: ...
+
+    def screen(self, item: Item, now: datetime) -> Verdict | None:
+        """`skipped` or `permanent` for an event that is not to be sent, else None. One bad event sinks a whole batch."""
+
     def render(self, items: Sequence[Item]) -> Request:
         """The request that tells these events (1 to `batch_size`). Pure: the same events give the same request."""
 
+    def follow_up(self, items: Sequence[Item], answers: Sequence[Answer]) -> Request | None:
+        """The next request of the same attempt, given the answers so far; None when there is none."""
+
     def judge(self, items: Sequence[Item], answer: Answer) -> list[Verdict]:
-        """One verdict per event, in their order."""
+        """One verdict per event, in their order, from the last answer."""
+
+    def excerpt(self, item: Item) -> str:
+        """What a batch says of one event, for the log."""
+
+
+class Plain:
+    """What most destinations have in common: one request per event, anything may be sent, now and again."""
+
+    batch_size: int = 1
+    event_types: tuple[str, ...] = ()
+    dedup_seconds: float | None = None
+
+    def screen(self, item: Item, now: datetime) -> Verdict | None:
+        """Everything is to be sent."""
+        return None
+
+    def follow_up(self, items: Sequence[Item], answers: Sequence[Answer]) -> Request | None:
+        """One request is enough."""
+        return None
+
+    def excerpt(self, item: Item) -> str:
+        """Nothing beyond the request itself."""
+        return ""
+
+
+class Service(msgspec.Struct, frozen=True):
+    """An outside API that a kind of destination talks to: the name of its setting (`<name>_url`) and where it usually is."""
+
+    name: str
+    url: str
 
 
 class Kind(msgspec.Struct, frozen=True):
-    """A registry entry. `load(config, secrets)` validates and builds; it raises ConfigError naming the field."""
+    """A registry entry. `load(config, secrets)` validates and builds; it raises ConfigError naming the field.
+
+    With a `service`, `load` takes its base URL as a third argument.
+    """
 
     name: str
-    load: Callable[[Mapping[str, Any], Mapping[str, str]], Destination]
+    load: Callable[..., Destination]
+    service: Service | None = None

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import msgspec
 
 from postbacks import templates
-from postbacks.destinations.base import Item, Kind
+from postbacks.destinations.base import Item, Kind, Plain
 from postbacks.egress import Answer, Request
 from postbacks.redaction import secret_parameters
 from postbacks.schema import ConfigError, convert
@@ -49,10 +49,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     body_format: Literal["json", "form"] = "json"
 
 
-class Postback:
+class Postback(Plain):
     """A configured postback URL. `secrets` maps header names to literal values that are kept sealed, not in Config."""
-
-    batch_size = 1
 
     def __init__(self, config: Config, secrets: Mapping[str, str]) -> None:
         self.config = config

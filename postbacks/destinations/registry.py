@@ -14,8 +14,19 @@ KINDS: dict[str, Kind] = {
 }
 
 
-def load(kind: str, config: Mapping[str, Any], secrets: Mapping[str, str] | None = None) -> Destination:
-    """Validate a configuration and build the destination. Raises ConfigError naming the field (`kind` if unknown)."""
+def load(
+    kind: str,
+    config: Mapping[str, Any],
+    secrets: Mapping[str, str] | None = None,
+    base_urls: Mapping[str, str] | None = None,
+) -> Destination:
+    """Validate a configuration and build the destination. Raises ConfigError naming the field (`kind` if unknown).
+
+    `base_urls`: where outside APIs are, by the name of the service, when not at their usual place.
+    """
     if kind not in KINDS:
         raise ConfigError("kind", f"unknown kind {kind!r}: use one of {', '.join(sorted(KINDS))}")
-    return KINDS[kind].load(config, secrets or {})
+    found = KINDS[kind]
+    if found.service is None:
+        return found.load(config, secrets or {})
+    return found.load(config, secrets or {}, (base_urls or {}).get(found.service.name, found.service.url).rstrip("/"))

@@ -378,7 +378,7 @@ CREATE TABLE deliveries (
     event_id       text COLLATE "C" NOT NULL,
     destination_id text COLLATE "C" NOT NULL,
     day            date NOT NULL,                     -- the day it was written; the partition it is dropped with
-    state          text NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'delivered', 'dead')),
+    state          text NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'delivered', 'skipped', 'dead')),
     due_at         timestamptz NOT NULL DEFAULT now(),
     attempts       smallint NOT NULL DEFAULT 0,
     uncharged      smallint NOT NULL DEFAULT 0,       -- attempts the retry schedule does not count: failures of ours, before a replay
@@ -386,6 +386,7 @@ CREATE TABLE deliveries (
     lease_token    text,
     finished_at    timestamptz,
     verdict        text,                              -- last outcome in words
+    ambiguous_at   timestamptz,                       -- first attempt the receiver may have acted on without saying so
     created_at     timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (event_id, destination_id, day)
 ) PARTITION BY RANGE (day);
@@ -406,7 +407,7 @@ CREATE TABLE attempts (
     request        text NOT NULL,
     status_code    smallint,
     answer         text NOT NULL DEFAULT '',
-    outcome        text NOT NULL,                     -- 'delivered' | 'permanent' | 'transient' | 'throttled' | 'auth' | 'ours'
+    outcome        text NOT NULL,                     -- 'delivered' | 'skipped' | 'permanent' | 'transient' | 'throttled' | 'auth' | 'ours'
     verdict        text NOT NULL,
     PRIMARY KEY (attempt_id, day)
 ) PARTITION BY RANGE (day);
