@@ -56,7 +56,9 @@ def _credit(subscription: Subscription, leased: Sequence[Click]) -> Credit:
         return Credit(subscription, None, "window_expired")
     at, winner = max(qualifying, key=lambda pair: (pair[0], pair[1].click_id))
     others = [subscription.at - other for other, click in qualifying if click.click_id != winner.click_id]
-    return Credit(subscription, winner, None, len(qualifying), confidence(subscription.at - at, others))
+    spread, exclusive = subscription.end - subscription.at, winner.lease == "exclusive"
+    sure = confidence(subscription.at - at, others, spread=spread, exclusive=exclusive)
+    return Credit(subscription, winner, None, len(qualifying), sure)
 
 
 def fold(
