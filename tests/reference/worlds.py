@@ -24,15 +24,16 @@ BASE = 1_760_000_400_000  # a whole minute
 MINUTE = 60_000
 DAY = 24 * 60 * MINUTE
 
-WINDOWS = (5 * MINUTE, 20 * MINUTE, 6 * 60 * MINUTE)
+WINDOWS = (5 * MINUTE, 5 * MINUTE, 20 * MINUTE, 6 * 60 * MINUTE)
 VISITORS = ("v1", "v2")
 ECIDS = ("", "e1")
-PURCHASES = ("new_subscription", "recurring_subscription", "tip", "post", "message", "stream", "other")
+PURCHASES = ("new_subscription", "new_subscription", "recurring_subscription", "tip", "message", "other")
 STATUSES = ("loading", "done", "pending_return", "undo")
 
-# Minutes that lie a window, ten minutes or a day from each other, and their neighbours.
-MINUTES = (0, 1, 2, 4, 5, 6, 7, 9, 10, 11, 12, 15, 20, 21, 359, 360, 361, 365, 371, 1440, 1446)
-OFFSETS = (0, 1, 999, 1000, 30_000, 59_000, 59_999)
+# Everything in a world happens near one or two times, or a window, a tolerance or a tick away from them.
+ANCHORS = (0, 3 * MINUTE, 20 * MINUTE, 6 * 60 * MINUTE, DAY)
+DISTANCES = (MINUTE, 5 * MINUTE, 10 * MINUTE, 20 * MINUTE, 6 * 60 * MINUTE)
+TICKS = (-1, 1, 999, 1000, -1000, 30_000)
 
 
 @dataclass(frozen=True)
@@ -65,22 +66,35 @@ class World:
     events: dict[tuple[str, str], tuple[FanEvent, ...]]  # (account id, fan id) -> events
 
 
-def moments() -> SearchStrategy[int]:
-    """A time in Unix milliseconds, often on or beside an edge of another one's window."""
-    return st.builds(
-        lambda minute, offset: BASE + minute * MINUTE + offset, st.sampled_from(MINUTES), st.sampled_from(OFFSETS)
-    )
+@dataclass(frozen=True)
+class Clock:
+    """The times of a world. `moments`: milliseconds, as clicks have them; `seconds`: whole seconds, as platforms tell them."""
+
+    moments: SearchStrategy[int]
+    seconds: SearchStrategy[int]
 
 
-def seconds() -> SearchStrategy[int]:
-    """The same in whole seconds, as platforms give times."""
-    return moments().map(lambda at: at - at % 1000)
+@st.composite
+def clocks(draw: DrawFn) -> Clock:
+    """Few times, often equal, often on or beside an edge of each other's windows."""
+    anchors = draw(st.lists(st.sampled_from(ANCHORS), min_size=1, max_size=2, unique=True))
+    distances = [0, *draw(st.lists(st.sampled_from(DISTANCES), min_size=1, max_size=2, unique=True))]
+    ticks = [0, 0, *draw(st.lists(st.sampled_from(TICKS), min_size=1, max_size=2, unique=True))]
+    moments = [
+        BASE + anchor + sign * distance + tick
+        for anchor in anchors
+        for distance in distances
+        for tick in ticks
+        for sign in (1, -1)
+    ]
+    return Clock(st.sampled_from(moments), st.sampled_from([at - at % 1000 for at in moments]))
 
 
 @st.composite
 def worlds(draw: DrawFn, *, accounts: int = 2, fans: int = 2) -> World:
     """A world of up to so many accounts, each with up to so many fans."""
     account_ids = [f"acct_{number}" for number in range(1, draw(st.integers(1, accounts)) + 1)]
+    clock = draw(clocks())
     smart_links: list[SmartLink] = []
     platform_links: list[PlatformLink] = []
     clicks: dict[str, tuple[Click, ...]] = {}
@@ -98,10 +112,10 @@ def worlds(draw: DrawFn, *, accounts: int = 2, fans: int = 2) -> World:
         ]
         smart_links += ads
         platform_links += pool
-        clicks[account_id] = draw(_clicks(number, ads, [link.inventory_link_id for link in pool if link.ours]))
+        clicks[account_id] = draw(_clicks(clock, number, ads, [link.inventory_link_id for link in pool if link.ours]))
         for fan in range(draw(st.integers(1, fans))):
             fan_id = str(1000 + 10 * number + fan)
-            events[account_id, fan_id] = draw(_events(fan_id, pool))
+            events[account_id, fan_id] = draw(_events(clock, fan_id, pool))
     free_pages = frozenset(draw(st.sets(st.sampled_from(account_ids))))
     return World(tuple(smart_links), tuple(platform_links), free_pages, clicks, events)
 
@@ -115,15 +129,15 @@ _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
 @st.composite
-def _clicks(draw: DrawFn, account: int, ads: list[SmartLink], pool: list[int]) -> tuple[Click, ...]:
+def _clicks(draw: DrawFn, clock: Clock, account: int, ads: list[SmartLink], pool: list[int]) -> tuple[Click, ...]:
     clicks = []
-    for number in range(draw(st.integers(0, 5))):
+    for number in range(draw(st.integers(0, 6))):
         ad = draw(st.sampled_from(ads))
-        at = draw(moments())
-        lease = draw(st.sampled_from(("exclusive", "shared", "reserve", "none")))
+        at = draw(clock.moments)
+        lease = draw(st.sampled_from(("exclusive", "exclusive", "shared", "reserve", "none")))
         leased = None if lease == "none" else draw(st.sampled_from(pool))
         visits = [ClickVisit(at, leased, draw(st.booleans()))]
-        for later in draw(st.lists(moments(), max_size=3, unique=True)):
+        for later in draw(st.lists(clock.moments, max_size=2, unique=True)):
             if later > at:
                 moved = draw(st.sampled_from((leased, leased, *pool)))
                 visits.append(ClickVisit(later, moved, draw(st.booleans())))
@@ -136,22 +150,22 @@ def _clicks(draw: DrawFn, account: int, ads: list[SmartLink], pool: list[int]) -
 
 
 @st.composite
-def _events(draw: DrawFn, fan_id: str, pool: list[PlatformLink]) -> tuple[FanEvent, ...]:
+def _events(draw: DrawFn, clock: Clock, fan_id: str, pool: list[PlatformLink]) -> tuple[FanEvent, ...]:
     events: list[FanEvent] = []
-    for number in range(draw(st.integers(0, 3))):
-        events += draw(_subscription(f"{fan_id}-{number}", pool))
     for number in range(draw(st.integers(0, 4))):
-        events += draw(_transaction(f"{fan_id}-{number}"))
-    for number in range(draw(st.integers(0, 5))):
+        events += draw(_subscription(clock, f"{fan_id}-{number}", pool))
+    for number in range(draw(st.integers(0, 4))):
+        events += draw(_transaction(clock, f"{fan_id}-{number}"))
+    for number in range(draw(st.integers(0, 4))):
         message = f"{fan_id}-{number}"
-        events.append(MessageSeen(f"msg:{message}", draw(seconds()), message))
+        events.append(MessageSeen(f"msg:{message}", draw(clock.seconds), message))
     return tuple(events)
 
 
 @st.composite
-def _subscription(draw: DrawFn, name: str, pool: list[PlatformLink]) -> list[FanEvent]:
+def _subscription(draw: DrawFn, clock: Clock, name: str, pool: list[PlatformLink]) -> list[FanEvent]:
     """What up to two sources tell of one subscription; with several of them near each other, they get mixed up."""
-    at = draw(seconds())
+    at = draw(clock.seconds)
     heard = at + draw(st.sampled_from((1_000, 45_000, 2 * MINUTE, 9 * MINUTE, DAY)))
     events: list[FanEvent] = []
     told = draw(st.sampled_from(("notification", "list", "both", "both")))
@@ -187,8 +201,8 @@ def _subscription(draw: DrawFn, name: str, pool: list[PlatformLink]) -> list[Fan
 
 
 @st.composite
-def _transaction(draw: DrawFn, name: str) -> list[FanEvent]:
-    at = draw(seconds())
+def _transaction(draw: DrawFn, clock: Clock, name: str) -> list[FanEvent]:
+    at = draw(clock.seconds)
     gross = draw(st.integers(1, 4)) * 500
     kind = draw(st.sampled_from(PURCHASES))
     events: list[FanEvent] = []
