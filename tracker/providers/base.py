@@ -6,7 +6,7 @@ A provider hands out normalised values only. Money is integer cents (USD), times
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -15,10 +15,36 @@ LinkKind = Literal["tracking_link", "free_trial"]
 ErrorKind = Literal["transient", "throttled", "session", "auth", "permanent", "ours"]
 EventKind = Literal["subscribed", "link_subscriber", "transaction", "message"]
 SessionState = Literal["ok", "reconnecting", "dead", "unknown"]
-Job = Literal["reconcile", "transactions", "pools", "session"]
+Job = Literal["reconcile", "transactions", "pools", "session", "messages"]
+EdgeSource = Literal["lists", "feed", "counters"]
+ALL_KINDS: tuple[LinkKind, ...] = ("tracking_link", "free_trial")
 
 EXACT, MINUTE, FIRST_SEEN = 0, 60, -1
 """`precision_seconds` of a platform event: exact; floored to the minute; no platform time, only when we first saw it."""
+
+
+class Traits(msgspec.Struct, frozen=True, kw_only=True):
+    """What a provider can do, and what it has to be asked for.
+
+    kinds            the kinds of links it has
+    creates          those it can make; links of other kinds are found in its lists, if the account says which
+    edges            how a fan's link becomes known: from each link's subscriber list, from one feed of all link users, or only
+                     guessed from counters that moved
+    tells_fans       whether webhooks tell of new subscribers; else its newest fans are asked for at every look
+    names_payers     whether the money feed names the fan
+    looks_every      seconds between looks for new subscribers; None: as the settings say
+    money_lag        how long after its time a payment may show up in the money feed
+    messages         told by webhooks and read after a gap | polled, since no webhook tells them | cannot be read
+    """
+
+    kinds: tuple[LinkKind, ...] = ALL_KINDS
+    creates: tuple[LinkKind, ...] = ALL_KINDS
+    edges: EdgeSource = "lists"
+    tells_fans: bool = True
+    names_payers: bool = True
+    looks_every: float | None = None
+    money_lag: timedelta = timedelta(minutes=15)
+    messages: Literal["told", "polled", "unreadable"] = "told"
 
 
 class ProviderError(Exception):
@@ -59,7 +85,8 @@ class ProviderLink(msgspec.Struct, frozen=True, kw_only=True):
     provider_link_id: str
     name: str
     url: str | None = None  # None: the provider does not say; `code` makes it
-    code: str = ""  # tracking links: the creator's campaign number
+    code: str = ""  # OnlyFans' tracking links: the creator's campaign number
+    path: str = ""  # where else the link stands under the creator's page, when neither `url` nor `code` tells
     clicks: int | None = None
     subscribers: int | None = None  # None: not told by this call
     claim_limit: int | None = None  # trials; None: unlimited
@@ -86,8 +113,43 @@ class LinkSubscriber(msgspec.Struct, frozen=True):
     subscribed_at: datetime | None = None
 
 
+class LinkUse(msgspec.Struct, frozen=True, kw_only=True):
+    """A fan who subscribed through a link, from a feed of all links. `collected_at`: when the provider learnt of it."""
+
+    kind: LinkKind
+    provider_link_id: str
+    fan_id: str
+    subscribed_at: datetime
+    collected_at: datetime
+    username: str = ""
+    name: str = ""
+
+
+class Chat(msgspec.Struct, frozen=True):
+    """A chat with a fan; `last_at` None: the provider does not tell when something was last written."""
+
+    fan_id: str
+    last_at: datetime | None = None
+
+
+class ChatMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """One message of a chat, of the fan or of the creator."""
+
+    message_id: str
+    at: datetime
+    from_fan: bool
+    is_tip: bool = False
+
+    def event(self, fan_id: str) -> PlatformEvent:
+        """The fact as the fold reads it."""
+        return message_event(self.message_id, fan_id, self.at, is_tip=self.is_tip)
+
+
 class Transaction(msgspec.Struct, frozen=True, kw_only=True):
-    """A payment. Gross is what the fan paid without tax; `type` and `status` are in our vocabulary (spec 5)."""
+    """A payment. Gross is what the fan paid without tax; `type` and `status` are in our vocabulary (spec 5).
+
+    `fan_id` '' : this feed does not tell. `id_uncertain`: the id may be the chargeback's own, not the payment's.
+    """
 
     transaction_id: str
     at: datetime
@@ -99,6 +161,7 @@ class Transaction(msgspec.Struct, frozen=True, kw_only=True):
     fan_id: str
     username: str = ""
     name: str = ""
+    id_uncertain: bool = False
 
     def event(self) -> PlatformEvent:
         """The fact as the fold reads it. A later status is a fact of its own."""
@@ -149,6 +212,22 @@ class PlatformEvent(msgspec.Struct, frozen=True, kw_only=True):
     inventory_link_id: int | None = None
 
 
+def message_event(
+    message_id: str, fan_id: str, at: datetime, *, is_tip: bool = False, username: str = "", name: str = ""
+) -> PlatformEvent:
+    """An inbound message, whoever told of it."""
+    return PlatformEvent(
+        event_key=f"msg:{message_id}",
+        kind="message",
+        fan_id=fan_id,
+        at=at,
+        precision_seconds=EXACT,
+        username=username,
+        name=name,
+        detail={"is_tip": is_tip, "username": username, "name": name},
+    )
+
+
 class SessionChange(msgspec.Struct, frozen=True):
     """The creator's login changed at platform time `at` (None: not told)."""
 
@@ -176,7 +255,14 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AccountClient(Protocol):
-    """One account at one provider. Every method may raise ProviderError."""
+    """One account at one provider. Every method may raise ProviderError.
+
+    What not every provider has comes with an empty answer here; the traits say whether to ask.
+    """
+
+    @property
+    def traits(self) -> Traits:
+        """What the provider can do."""
 
     @property
     def calls(self) -> int:
@@ -199,12 +285,32 @@ class AccountClient(Protocol):
 
     def latest_fans(self) -> AsyncIterator[list[LinkSubscriber]]:
         """Fans by their newest subscription, newest first, with its exact time where the provider tells it."""
+        return nothing()
+
+    def link_users(self, kind: LinkKind, since: datetime) -> AsyncIterator[list[LinkUse]]:
+        """Everybody collected from `since` on who came through a link, in the provider's order."""
+        return nothing()
+
+    def chats(self) -> AsyncIterator[list[Chat]]:
+        """Chats by their latest activity, latest first; empty where the provider does not list them."""
+        return nothing()
+
+    def messages(self, fan_id: str) -> AsyncIterator[list[ChatMessage]]:
+        """A chat, newest first, page by page."""
+        return nothing()
 
     def transactions(self, since: datetime) -> AsyncIterator[list[Transaction]]:
         """Payments from `since` on, newest first; rows may repeat between pages."""
 
     def chargebacks(self, since: datetime) -> AsyncIterator[list[Transaction]]:
         """Payments taken back since then, as transactions; `type` is '' when the feed does not tell it."""
+
+
+async def nothing() -> AsyncIterator[list[Any]]:
+    """No pages."""
+    pages: tuple[list[Any], ...] = ()
+    for page in pages:
+        yield page
 
 
 class WebhookReader(Protocol):

@@ -100,3 +100,14 @@ def fan_in(html: Any) -> str:
 def mapping(value: Any) -> dict[str, Any]:
     """The value if it is a JSON object, else an empty one."""
     return value if isinstance(value, dict) else {}
+
+
+def url(value: Any) -> str | None:
+    """An address fans can be sent to, None for anything else ('|' would end it early in a pool's member)."""
+    address = text(value)
+    return address if address.startswith(("https://", "http://")) and "|" not in address and address.isascii() else None
+
+
+def count(value: Any) -> int | None:
+    """A counter that PostgreSQL's integer can hold, None for anything else."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31 else None

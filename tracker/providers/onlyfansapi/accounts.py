@@ -8,16 +8,19 @@ from typing import Any
 
 from tracker.providers import fields
 from tracker.providers.base import (
+    AccountClient,
     AccountInfo,
+    ChatMessage,
     LinkKind,
     LinkSubscriber,
     ProviderError,
     ProviderLink,
     SessionState,
+    Traits,
     Transaction,
     TrialTerms,
 )
-from tracker.providers.onlyfansapi import fans, links, money
+from tracker.providers.onlyfansapi import chats, fans, links, money
 from tracker.providers.onlyfansapi.client import Client, Transport
 
 LOGGING_IN = "The OnlyFans session expired; OnlyFansAPI is logging in again. New links wait, redirects go on."
@@ -51,11 +54,16 @@ def session_of(authenticated: Any, progress: Any) -> tuple[SessionState, str]:
     return "reconnecting", LOGGING_IN
 
 
-class OnlyFansApiAccount:
+class OnlyFansApiAccount(AccountClient):
     """`AccountClient` of OnlyFansAPI."""
 
     def __init__(self, transport: Transport, api_key: str, provider_account_id: str) -> None:
         self._client = Client(transport, api_key, provider_account_id)
+
+    @property
+    def traits(self) -> Traits:
+        """Everything but a feed of link users."""
+        return Traits()
 
     @property
     def calls(self) -> int:
@@ -97,3 +105,7 @@ class OnlyFansApiAccount:
     def chargebacks(self, since: datetime) -> AsyncIterator[list[Transaction]]:
         """Payments taken back."""
         return money.chargebacks(self._client, since)
+
+    def messages(self, fan_id: str) -> AsyncIterator[list[ChatMessage]]:
+        """A chat, newest first."""
+        return chats.messages(self._client, fan_id)

@@ -28,10 +28,10 @@ def read_link(kind: LinkKind, row: dict[str, Any]) -> ProviderLink | None:
             kind=kind,
             provider_link_id=link_id,
             name=fields.text(row.get("campaignName")),
-            url=_url(row.get("campaignUrl")),
+            url=fields.url(row.get("campaignUrl")),
             code=fields.id_text(row.get("campaignCode")),
-            clicks=_count(row.get("clicksCount", row.get("countTransitions"))),
-            subscribers=_count(row.get("subscribersCount", row.get("countSubscribers"))),
+            clicks=fields.count(row.get("clicksCount", row.get("countTransitions"))),
+            subscribers=fields.count(row.get("subscribersCount", row.get("countSubscribers"))),
             created_at=fields.moment(row.get("createdAt")),
             finished=fields.moment(row.get("endDate")) is not None,
         )
@@ -39,11 +39,11 @@ def read_link(kind: LinkKind, row: dict[str, Any]) -> ProviderLink | None:
         kind=kind,
         provider_link_id=link_id,
         name=fields.text(row.get("trialLinkName")),
-        url=_url(row.get("url")),
-        clicks=_count(row.get("clicksCounts")),
-        subscribers=_count(row.get("claimCounts")),
-        claim_limit=_count(row.get("subscribeCounts")) or None,
-        trial_days=_count(row.get("subscribeDays")) or None,
+        url=fields.url(row.get("url")),
+        clicks=fields.count(row.get("clicksCounts")),
+        subscribers=fields.count(row.get("claimCounts")),
+        claim_limit=fields.count(row.get("subscribeCounts")) or None,
+        trial_days=fields.count(row.get("subscribeDays")) or None,
         expires_at=fields.moment(row.get("expiredAt")),
         created_at=fields.moment(row.get("createdAt")),
         finished=row.get("isFinished") is True,
@@ -115,12 +115,3 @@ async def _paged(client: Client, path: str, params: dict[str, str]) -> AsyncIter
             return
         offset = following
     raise ProviderError("transient", "OnlyFansAPI's list does not end.")
-
-
-def _url(value: Any) -> str | None:
-    url = fields.text(value)
-    return url if url.startswith(("https://", "http://")) and "|" not in url and url.isascii() else None
-
-
-def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31 else None

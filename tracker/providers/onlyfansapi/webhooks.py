@@ -22,6 +22,7 @@ from tracker.providers.base import (
     SessionState,
     Unintelligible,
     Wake,
+    message_event,
 )
 from tracker.providers.onlyfansapi.accounts import LOGGING_IN, LOGIN_FAILED
 from tracker.providers.onlyfansapi.money import read_transaction
@@ -148,16 +149,7 @@ def _message(payload: dict[str, Any], creator_id: str) -> Reading:
         raise Unintelligible(_missing(fan=fan, id=number, createdAt=at))
     username, name = fields.text(user.get("username"), 200), fields.text(user.get("name"), 200)
     is_tip = payload.get("isTip") is True
-    event = PlatformEvent(
-        event_key=f"msg:{number}",
-        kind="message",
-        fan_id=fan,
-        at=at,
-        precision_seconds=EXACT,
-        username=username,
-        name=name,
-        detail={"is_tip": is_tip, "username": username, "name": name},
-    )
+    event = message_event(number, fan, at, is_tip=is_tip, username=username, name=name)
     return Reading(events=(event,), wakes=(_MONEY_SOON,) if is_tip else ())
 
 
