@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -17,9 +19,11 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def store_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DataFolder]:
+def store_folder() -> Iterator[DataFolder]:
     """A data folder with both embedded stores running and a migrated template database."""
-    folder = DataFolder(tmp_path_factory.mktemp("stores"))
+    # Not under pytest's own folder: another run resets that one's mode, which locks PostgreSQL's user out.
+    path = Path(tempfile.mkdtemp(prefix="clickbind-tests-"))
+    folder = DataFolder(path)
     folder.hold()
     servers = (EmbeddedPostgres(folder), EmbeddedValkey(folder))
     for server in servers:
@@ -28,6 +32,7 @@ def store_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DataFolde
     for server in reversed(servers):
         server.stop()
     folder.release()
+    shutil.rmtree(path, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -104,6 +104,7 @@ HANDLERS: dict[Any, Any] = {
     TimeoutError: store_away,
     asyncpg.PostgresConnectionError: store_away,
     asyncpg.InterfaceError: store_away,
+    asyncpg.InternalClientError: store_away,
     asyncpg.CannotConnectNowError: store_away,
     Exception: unexpected,
 }

@@ -23,7 +23,7 @@ async def ready(services: Services) -> Response[dict[str, Any]]:
     problems = []
     try:
         await services.pool.fetchval("SELECT 1", timeout=2)
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
         problems.append(f"PostgreSQL does not answer ({type(error).__name__}).")
     try:
         await services.redis.ping()

@@ -150,7 +150,9 @@ async def list_deliveries(
 ) -> dict[str, Any]:
     """A postback's deliveries, newest first, each with its attempts: what was sent, what came back, the verdict in words."""
     row = await _row(services, caller, postback_id.upper())
-    rows = await services.pool.fetch(SQL["deliveries"], caller.team_id, row["destination_id"], delivery_state, limit + 1, offset)
+    rows = await services.pool.fetch(
+        SQL["deliveries"], caller.team_id, row["destination_id"], delivery_state, limit + 1, offset
+    )
     return page(request, [_delivery(delivery) for delivery in rows], limit, offset)
 
 

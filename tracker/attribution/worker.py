@@ -39,7 +39,7 @@ async def run_attribution(
         wake.clear()
         try:
             taken, new = await fold_due(pool, price_wait=price_wait, recorded_until=recorded_until)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, TimeoutError) as error:
             log.warning("attribution.store_away", error=str(error))
             taken, new = 0, []
             await asyncio.sleep(1)

@@ -15,22 +15,26 @@ import hiredis
 import msgspec
 import structlog
 
-from tracker.clicklog import KIND_BOT, KIND_CLICK, KIND_PREFETCH, LINKS_KEY, Visit
+from tracker.clicklog import KIND_BOT, KIND_CLICK, KIND_DUPLICATE, KIND_PREFETCH, LINKS_KEY, Visit
 from tracker.edge import request as parse
 from tracker.edge.claim import (
     LEASES,
     Entry,
     Library,
+    RecordKeys,
     bare_entry,
     claim_command,
+    ecid_suffix,
     log_command,
     pack,
+    record_keys,
 )
 from tracker.edge.links import Link, LinkMap
 from tracker.edge.location import location
 from tracker.edge.metrics import Metrics
 from tracker.edge.pipeline import Pipeline
 from tracker.edge.spill import Spill
+from tracker.edge.standby import Kept, Standby
 from tracker.edge.ulids import UlidSource
 from tracker.edge.visit import VisitReader
 from tracker.edge.visitor import Fingerprints, VisitorCookie
@@ -72,6 +76,7 @@ class Edge:
         library: Library,
         links: LinkMap,
         spill: Spill,
+        standby: Standby,
         metrics: Metrics,
         reader: VisitReader,
         fingerprints: Fingerprints,
@@ -81,6 +86,7 @@ class Edge:
         self.pipeline = pipeline
         self.links = links
         self.spill = spill
+        self._standby = standby
         self.metrics = metrics
         self.draining = False
         self._function = library.function
@@ -163,17 +169,23 @@ class Edge:
                 visitor = known_visitor or self._new_id(now_ms)
                 today, yesterday = self._fingerprints.of(headers, network, now_ms, link.record.window_ms)
                 by_cookie = bool(known_visitor)
-                reply = await self._send(
-                    claim_command(self._function, link.keys, visit, request, visitor, by_cookie, today, yesterday)
-                )
+                keys, standby = link.keys, self._standby
+                records = record_keys(keys, visit, visitor, today, yesterday)
+                reply = None
+                if not (standby.unreplayed and self._is_spilled(link, records, by_cookie, now_ms)):
+                    reply = await self._send(
+                        claim_command(self._function, keys, records, visit, request, visitor, by_cookie)
+                    )
                 if reply is not None:
                     text = reply.decode()
                     self._count["duplicate" if text[0] == "d" else LEASES[text[1]]] += 1
-                    visitor = text[2:28]
-                    target = self._target(link, text[28:])
+                    visitor, member = text[2:28], text[54:]
+                    kept = Kept(text[28:54], visitor, LEASES[text[1]], member, records.click_ids, now_ms, False)
+                    standby.used_at[keys.pool] = now_ms
+                    standby.keep(records, kept)
                 else:
-                    await self._degrade(link, request, visit_id, visitor, by_cookie)
-                    target = link.reserve_url
+                    visitor, member = await self._degrade(link, records, request, visit, visitor, by_cookie)
+                target = self._target(link, member)
                 cookie = self._cookie.header(visitor, is_secure)
         except Exception:
             # A fan is waiting: whatever is wrong with us, the creator's page is better than an error page.
@@ -182,13 +194,49 @@ class Edge:
             self.metrics.unrecorded += 1
         await self._redirect(send, target, cookie)
 
-    async def _degrade(self, link: Link, request: bytes, visit_id: str, visitor: str, by_cookie: bool) -> None:
-        """Keep a click the claim failed for: the visitor gets the reserve link, known to be shared, else the profile."""
+    def _is_spilled(self, link: Link, records: RecordKeys, by_cookie: bool, now_ms: int) -> bool:
+        kept = self._standby.find(records, by_cookie, now_ms, link.keys.window_ms)
+        return kept is not None and kept.spilled
+
+    async def _degrade(
+        self, link: Link, records: RecordKeys, request: bytes, visit: Visit, visitor: str, by_cookie: bool
+    ) -> tuple[str, str]:
+        """Keep a visit whose claim failed: (visitor, member). A remembered click is repeated; a new one gets a link on
+        loan, else the reserve link, known to be shared, else nothing but the profile."""
         self._count["degraded"] += 1
-        record = link.record
-        known = "cookie" if by_cookie else "new"
-        lease = "reserve" if record.reserve else "none"
-        await self._spill(Entry(record.shard, request, KIND_CLICK, visit_id, visitor, known, record.reserve, lease))
+        keys, standby, record = link.keys, self._standby, link.record
+        kept = standby.find(records, by_cookie, visit.at_ms, keys.window_ms)
+        if kept is not None:
+            kind, known = KIND_DUPLICATE, "cookie" if by_cookie else "fingerprint"
+            kept = kept._replace(at_ms=max(kept.at_ms, visit.at_ms), spilled=True)
+        else:
+            kind, known = KIND_CLICK, "cookie" if by_cookie else "new"
+            lent = standby.take(keys)
+            member = lent or record.reserve
+            lease = "exclusive" if lent else "reserve" if member else "none"
+            kept = Kept(visit.visit_id, visitor, lease, member, records.click_ids, visit.at_ms, True)
+        # Remembered before it is written: a second tap that comes meanwhile is the same click.
+        standby.unreplayed += 1
+        standby.keep(records._replace(by_visitor=f"{keys.by_visitor}{kept.visitor}{ecid_suffix(visit.ecid)}"), kept)
+        await self._spill(
+            Entry(
+                record.shard,
+                request,
+                kind,
+                kept.click_id,
+                kept.visitor,
+                known,
+                kept.member,
+                kept.lease,
+                f"{keys.by_visitor}{kept.visitor}{ecid_suffix(visit.ecid)}",
+                records.by_fingerprint,
+                kept.click_ids,
+                keys.window_ms,
+                keys.pool,
+                kept.at_ms,
+            )
+        )
+        return kept.visitor, kept.member
 
     async def _send(self, command: bytes) -> bytes | None:
         """The reply to a command that writes to the log, or None when it must be taken as not carried out."""

@@ -3,7 +3,7 @@
 -- keys  1 click log  2 pool  3 visitor's record  4 fingerprint's record  5 the same under yesterday's key (optional)
 -- args  1 now, ms  2 window, ms  3 visit id  4 visitor id  5 'cookie' or 'new'  6 click-id digests (4 x 8)
 --       7 reserve member or ''  8 msgpack Visit
--- reply kind ('c' click, 'd' duplicate) .. lease letter .. visitor (26) .. member
+-- reply kind ('c' click, 'd' duplicate) .. lease letter .. visitor (26) .. click (26) .. member
 --
 -- A record is click (26) .. visitor (26) .. lease letter .. latest visit, ms (13) .. click-id digests (32) .. member.
 -- It lives one window from the latest visit. Where a visitor's record and a fingerprint's record tell of the same visitor,
@@ -91,7 +91,23 @@ local function claim(keys, args)
   redis.call('SET', keys[4], remembered, 'PX', args[2])
   redis.call('XADD', keys[1], '*', 'r', args[8], 'k', record and 'duplicate' or 'click', 'c', click, 'v', visitor,
     'y', known, 'm', member, 'l', LEASES[lease])
-  return (record and 'd' or 'c') .. lease .. visitor .. member
+  return (record and 'd' or 'c') .. lease .. visitor .. click .. member
+end
+
+-- A few free links on loan to an edge, for when it cannot ask: at most an eighth of those that are free.
+-- keys  1 pool      args  1 now, ms  2 end of the loan, ms  3 how many      reply  members
+local function stash(keys, args)
+  local free = redis.call('ZCOUNT', keys[1], '-inf', args[1])
+  local count = math.min(tonumber(args[3]), math.floor(free / 8))
+  if count <= 0 then
+    return {}
+  end
+  local members = redis.call('ZRANGE', keys[1], '-inf', args[1], 'BYSCORE', 'LIMIT', 0, count)
+  for _, member in ipairs(members) do
+    redis.call('ZADD', keys[1], args[2], member)
+  end
+  return members
 end
 
 redis.register_function('__FUNCTION__', claim)
+redis.register_function('__FUNCTION___stash', stash)

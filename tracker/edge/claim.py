@@ -19,9 +19,14 @@ pack = cast(Callable[[tuple[str | bytes, ...]], bytes], hiredis.pack_command)
 _ABSENT = "--------"
 
 
+SAME_PERSON_MS = 30_000
+AFTER_WINDOW_MS = 60_000
+
+
 class Claim(NamedTuple):
     """A claim's outcome."""
 
+    click_id: str
     duplicate: bool
     lease: str  # 'exclusive' | 'shared' | 'reserve' | 'none'
     visitor: str  # the visitor's id: the fingerprint may have found an earlier one than was proposed
@@ -35,6 +40,7 @@ class Library:
         text = files("tracker.edge").joinpath("claim.lua").read_text()
         digest = hashlib.sha256(text.encode()).hexdigest()[:12]
         self.function = f"clickbind_claim_{digest}"
+        self.stash_function = self.function + "_stash"
         source = f"#!lua name=clickbind_{digest}\n" + text.replace("__FUNCTION__", self.function)
         self.load_command: bytes = pack(("FUNCTION", "LOAD", "REPLACE", source))
         """Loads the library, packed. Harmless when it is there."""
@@ -49,6 +55,7 @@ class LinkKeys:
         self.by_visitor = f"{{s{link.shard}}}:v:{link.smart_link_id}:"
         self.by_fingerprint = f"{{s{link.shard}}}:f:{link.smart_link_id}:"
         self.window = str(link.window_ms)
+        self.window_ms = link.window_ms
         self.reserve = link.reserve
 
 
@@ -71,29 +78,35 @@ def click_id_digests(fbclid: str, ttclid: str, sccid: str, gclid: str) -> str:
     )
 
 
-def claim_command(
-    function: str,
-    keys: LinkKeys,
-    visit: Visit,
-    request: bytes,
-    visitor: str,
-    by_cookie: bool,
-    today: str,
-    yesterday: str,
-) -> bytes:
-    """The packed FCALL of one visit; keys and arguments as claim.lua lists them.
+class RecordKeys(NamedTuple):
+    """Where the records that may know a visit are, and what tells its click ids apart. `by_yesterday` may be ''."""
 
-    `request`: the msgpack of `visit`. `today`, `yesterday`: its fingerprint under both keys; yesterday's may be ''.
-    """
+    by_visitor: str
+    by_fingerprint: str
+    by_yesterday: str
+    click_ids: str
+
+
+def record_keys(keys: LinkKeys, visit: Visit, visitor: str, today: str, yesterday: str) -> RecordKeys:
+    """The keys of a visit. `today`, `yesterday`: its fingerprint under both keys; yesterday's may be ''."""
     suffix = ecid_suffix(visit.ecid)
-    click_ids = click_id_digests(visit.fbclid, visit.ttclid, visit.sccid, visit.gclid)
+    return RecordKeys(
+        f"{keys.by_visitor}{visitor}{suffix}",
+        f"{keys.by_fingerprint}{today}{suffix}",
+        f"{keys.by_fingerprint}{yesterday}{suffix}" if yesterday else "",
+        click_id_digests(visit.fbclid, visit.ttclid, visit.sccid, visit.gclid),
+    )
+
+
+def claim_command(
+    function: str, keys: LinkKeys, records: RecordKeys, visit: Visit, request: bytes, visitor: str, by_cookie: bool
+) -> bytes:
+    """The packed FCALL of one visit; keys and arguments as claim.lua lists them. `request`: the msgpack of `visit`."""
     known = "cookie" if by_cookie else "new"
-    by_visitor = f"{keys.by_visitor}{visitor}{suffix}"
-    by_fingerprint = f"{keys.by_fingerprint}{today}{suffix}"
-    if yesterday:
+    by_visitor, by_fingerprint, by_yesterday, click_ids = records
+    if by_yesterday:
         return pack((
-            "FCALL", function, "5", keys.log, keys.pool, by_visitor, by_fingerprint,
-            f"{keys.by_fingerprint}{yesterday}{suffix}",
+            "FCALL", function, "5", keys.log, keys.pool, by_visitor, by_fingerprint, by_yesterday,
             str(visit.at_ms), keys.window, visit.visit_id, visitor, known, click_ids, keys.reserve, request,
         ))  # fmt: skip
     return pack((
@@ -102,10 +115,18 @@ def claim_command(
     ))  # fmt: skip
 
 
+def same_person(elapsed_ms: int, click_ids: str, theirs: str) -> bool:
+    """Whether a fingerprint alone shows a repeated click: within 30 s, or later if no platform click id differs (spec 2)."""
+    if elapsed_ms <= SAME_PERSON_MS:
+        return True
+    pairs = [(click_ids[at : at + 8], theirs[at : at + 8]) for at in range(0, 32, 8)]
+    return all(mine == other or _ABSENT in (mine, other) for mine, other in pairs)
+
+
 def parse_claim(reply: bytes) -> Claim:
     """The outcome in a reply of the function."""
     text = reply.decode()
-    return Claim(text[0] == "d", LEASES[text[1]], text[2:28], text[28:])
+    return Claim(text[28:54], text[0] == "d", LEASES[text[1]], text[2:28], text[54:])
 
 
 class Entry(NamedTuple):
@@ -119,6 +140,24 @@ class Entry(NamedTuple):
     known: str
     member: str
     lease: str
+    # What a claim would have left in Valkey beside the log, for the replay. '' and 0: nothing.
+    by_visitor: str = ""
+    by_fingerprint: str = ""
+    click_ids: str = ""
+    window_ms: int = 0
+    pool: str = ""
+    at_ms: int = 0
+
+    @property
+    def record(self) -> str:
+        """The dedup record, as claim.lua lays it out."""
+        letter = next(letter for letter, lease in LEASES.items() if lease == self.lease)
+        return f"{self.click_id}{self.visitor}{letter}{self.at_ms:013d}{self.click_ids}{self.member}"
+
+    @property
+    def lease_end(self) -> int:
+        """Unix ms until which its link is leased."""
+        return self.at_ms + self.window_ms + AFTER_WINDOW_MS
 
 
 def bare_entry(link: EdgeLink, request: bytes, kind: str, visit_id: str, visitor: str) -> Entry:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import fcntl
 import os
+import time
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
@@ -14,7 +15,7 @@ import structlog
 from redis.exceptions import RedisError, ResponseError
 
 from tracker.clicklog import log_key
-from tracker.edge.claim import Entry, log_fields
+from tracker.edge.claim import AFTER_WINDOW_MS, Entry, log_fields
 from tracker.edge.spill import DAMAGED_SUFFIX, SUFFIX, Damaged, Spill, read_entries
 from tracker.stores import valkey
 
@@ -32,11 +33,19 @@ class NotDurable(Exception):
 class Replayer:
     """Watches the spill folder. Run one per edge; two edges never replay one file, because each file is locked."""
 
-    def __init__(self, folder: Path, spill: Spill, client: valkey.Client, is_up: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        spill: Spill,
+        client: valkey.Client,
+        is_up: Callable[[], bool],
+        on_done: Callable[[], None] = lambda: None,
+    ) -> None:
         self._folder = folder
         self._spill = spill
         self._client = client
         self._is_up = is_up
+        self._on_done = on_done
         self._wake = asyncio.Event()
         self.replayed = 0
 
@@ -56,6 +65,10 @@ class Replayer:
                     await self._spill.seal()
                 try:
                     await self.replay_all()
+                    if not self._spill.active_bytes and not self._spill.writing:
+                        self._on_done()
+                    else:
+                        self._wake.set()  # more was spilled meanwhile
                 except (RedisError, OSError, NotDurable) as error:
                     log.warning("edge.replay_postponed", error=str(error)[:200])
             with contextlib.suppress(TimeoutError):
@@ -113,6 +126,12 @@ class Replayer:
         pipe = self._client.pipeline(transaction=False)
         for entry in batch:
             pipe.execute_command("XADD", log_key(entry.shard), "*", *log_fields(entry, spilled=True))
+            remaining = entry.lease_end - AFTER_WINDOW_MS - time.time_ns() // 1_000_000
+            if entry.by_visitor and remaining > 0:
+                pipe.set(entry.by_visitor, entry.record, px=remaining)
+                pipe.set(entry.by_fingerprint, entry.record, px=remaining)
+                if entry.lease in ("exclusive", "shared"):
+                    pipe.zadd(entry.pool, {entry.member: entry.lease_end}, xx=True, gt=True)
         await pipe.execute()
 
     async def _confirm(self) -> None:

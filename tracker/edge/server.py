@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import signal
 import socket
@@ -25,6 +26,7 @@ from tracker.edge.pipeline import Pipeline
 from tracker.edge.protocol import EdgeProtocol
 from tracker.edge.replay import Replayer
 from tracker.edge.spill import Spill
+from tracker.edge.standby import Standby
 from tracker.edge.visit import VisitReader
 from tracker.edge.visitor import Fingerprints, VisitorCookie
 from tracker.secrets import Secrets, installation_key
@@ -62,12 +64,16 @@ class Service:
             observe=self.metrics.observe_claims,
             on_up=self._on_up,
         )
-        self.replayer = Replayer(settings.spill_path, self.spill, self.client, lambda: self.pipeline.up)
+        self.standby = Standby(self.client, library.stash_function, lambda: self.pipeline.up)
+        self.replayer = Replayer(
+            settings.spill_path, self.spill, self.client, lambda: self.pipeline.up, self.standby.replayed
+        )
         self.app = Edge(
             pipeline=self.pipeline,
             library=library,
             links=self.links,
             spill=self.spill,
+            standby=self.standby,
             metrics=self.metrics,
             reader=VisitReader(ClientAddresses(settings.trusted_proxies), settings.visitor_cookie, settings.base_url),
             fingerprints=Fingerprints(Secrets(installation_key(settings)).derive("visitor fingerprint")),
@@ -78,6 +84,7 @@ class Service:
         gauge("clickbind_edge_spill_bytes", "Spilled clicks not replayed yet, bytes.", self.replayer.waiting_bytes)
         gauge("clickbind_edge_breaker_open", "1 while clicks go to the spill.", lambda: float(not self.pipeline.up))
         gauge("clickbind_edge_links", "Smart links in memory.", lambda: float(len(self.links)))
+        gauge("clickbind_edge_lent_links", "Links on loan for when Valkey is away.", lambda: float(self.standby.lent))
         gauge("clickbind_edge_ready", "1 while the edge should get traffic.", lambda: float(not self.app.trouble()))
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -103,6 +110,7 @@ class Service:
         self._tasks = [
             asyncio.create_task(self.links.follow(self.client)),
             asyncio.create_task(self.replayer.run()),
+            asyncio.create_task(self.standby.run()),
         ]
 
     async def stop(self) -> None:
@@ -110,6 +118,9 @@ class Service:
         await self.app.settle()
         for task in self._tasks:
             await end(task)
+        if self.pipeline.up:
+            with contextlib.suppress(valkey.RedisError, OSError):
+                await self.standby.give_all_back()
         await self.pipeline.stop()
         await self.spill.stop()
         await self.client.aclose()

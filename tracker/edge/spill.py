@@ -87,6 +87,11 @@ class Spill:
         """Size of the file being written."""
         return self._size
 
+    @property
+    def writing(self) -> bool:
+        """Whether entries are on their way to the disk."""
+        return bool(self._waiting) or (self._writer is not None and not self._writer.done())
+
     async def append(self, entry: Entry) -> bool:
         """Put an entry on disk. Returns False when that failed or took too long; then the click is not recorded."""
         loop = asyncio.get_running_loop()

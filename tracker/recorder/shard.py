@@ -40,6 +40,7 @@ STORES_AWAY = (
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
+    asyncpg.InternalClientError,
     TimeoutError,
 )
 POISON = (asyncpg.DataError, asyncpg.ProgramLimitExceededError, asyncpg.NotNullViolationError, ValueError)
