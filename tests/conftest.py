@@ -64,13 +64,13 @@ async def pool(database_url: str) -> AsyncIterator[postgres.Pool]:
 
 
 @pytest.fixture
-async def redis_url(store_folder: DataFolder) -> AsyncIterator[str]:
+async def redis_url(store_folder: DataFolder) -> str:
     """URL of an emptied Valkey (functions too)."""
     client = valkey.connect(store_folder.redis_url)
     await client.flushall()
     await client.function_flush()
     await client.aclose()
-    yield store_folder.redis_url
+    return store_folder.redis_url
 
 
 @pytest.fixture

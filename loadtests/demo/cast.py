@@ -96,10 +96,10 @@ class Person:
 
 
 def click_name(fbclid: str | None) -> str:
-    """A short name for a person's click: '#00007', or '#00007 again' for the later one of a mover."""
+    """A short name for a person's click: '#00007', or '#00007b' for a mover's later one."""
     if not fbclid:
         return ""
-    return f"#{fbclid[4:9]}" + (" again" if fbclid.endswith("m") else "")
+    return f"#{fbclid[4:9]}" + ("b" if fbclid.endswith("m") else "")
 
 
 def plan(people: int, seed: int, seconds: float = 25.0) -> list[Person]:

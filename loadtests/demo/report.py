@@ -101,8 +101,8 @@ def _fans(people: Sequence[Person], played: Played, records: Records) -> list[di
             {
                 "fan": fan,
                 "kind": person.kind,
-                "truth": click_name(person.credited) or f"nobody ({person.unattributed_reason})",
-                "credited": click_name(credit["fbclid"]) if credit else f"nobody ({reasons.get(fan)})",
+                "truth": click_name(person.credited) or f"– {person.unattributed_reason}",
+                "credited": click_name(credit["fbclid"]) if credit else f"– {reasons.get(fan)}",
                 "confidence": credit["confidence"] if credit else None,
                 "then": click_name(later["fbclid"]) if later else None,
                 "revenue": revenue.get(fan, 0) / 100,
@@ -121,8 +121,8 @@ def show(console: Console, result: dict[str, Any]) -> None:
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
-    for name in ("fan", "kind", "really came by", "credited to", "then moved to", "revenue $", ""):
-        fans.add_column(name, justify="right" if name == "revenue $" else "left", no_wrap=True)
+    for name in ("fan", "kind", "really came by", "credited to", "moved to", "gross $", ""):
+        fans.add_column(name, justify="right" if name == "gross $" else "left", no_wrap=True)
     for row in result["fans"]:
         mark = "[green]right[/]" if row["right"] else "[red]WRONG[/]"
         fans.add_row(

@@ -44,6 +44,7 @@ def demo_settings(base: Settings, data_dir: Path, platform_url: str, pool_target
         platform_url=f"{platform_url}/onlyfans",
         egress_allow=("127.0.0.0/8",),
         pool_target=pool_target,
+        pool_max=1,  # an hour's fans come within a minute: no rate to grow by
         pool_batch=16,
         delivery_schedule=(0.3, 0.6, 1.0, 2.0, 3.0, 5.0, 8.0, 13.0),
         reconcile_debounce=0.4,
