@@ -75,13 +75,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     snapchat_url: str = option("https://tr.snapchat.com", "Base URL of Snapchat's Conversions API.")
     creatortraffic_url: str = option("https://ads.creatortraffic.com", "Base URL of CreatorTraffic.")
     platform_url: str = option("https://onlyfans.com", "Where tracking links and creator pages live.")
+    fansly_url: str = option("https://fansly.com", "Where Fansly's tracking links and creator pages live.")
     egress_allow: tuple[str, ...] = option(
         (), "Private networks (CIDRs) deliveries may reach. Default: public addresses only."
     )
 
-    pool_target: Count = option(50, "Pooled links kept ready per pool that has an active smart link.")
+    pool_target: Count = option(50, "Fewest pooled links kept ready per pool that has an active smart link.")
+    pool_max: Count = option(5000, "Most pooled links a pool grows to by itself when clicks need them.")
     pool_batch: Count = option(5, "Links created side by side when a pool is short.")
     transactions_poll: Positive = option(120.0, "Seconds between transaction polls of an account.")
+    messages_poll: Positive = option(120.0, "Seconds between looks for messages where no webhook tells them.")
+    messages_sweep: Positive = option(86400.0, "Seconds between sweeps for messages that webhooks should have told.")
+    messages_budget: Count = option(30, "Provider calls one look for messages may take.")
     reconcile_poll: Positive = option(300.0, "Seconds between link reconciliations without a webhook.")
     reconcile_debounce: Positive = option(3.0, "Seconds a subscription webhook waits for others before links are read.")
     reconcile_retry: tuple[float, ...] = option(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 import asyncpg
@@ -20,6 +21,8 @@ from tracker.inventory import adopt
 from tracker.inventory.offers import split_offer, terms
 from tracker.inventory.plan import Pool as PoolView
 from tracker.inventory.plan import PooledLink, PoolPlan, plan
+from tracker.inventory.planning import forecast
+from tracker.inventory.pools import account_demands
 from tracker.inventory.publish import publish_account
 from tracker.providers.base import ProviderError
 from tracker.stores.queries import load_queries
@@ -115,10 +118,13 @@ async def _plan(run: Run) -> list[Wanted]:
     for row in await _links(run):
         rows[row["offer"]].append(row)
     refused = _refused(run)
+    targets = await _targets(run, rows)
     plans: list[tuple[Wanted, PoolPlan]] = []
     for offer in await run.pool.fetch(SQL["offers"], run.account.account_id):
         window = timedelta(seconds=offer["window_seconds"])
-        decided = plan(_view(rows[offer["offer"]], run.settings.pool_target, window), run.now())
+        decided = plan(
+            _view(rows[offer["offer"]], targets.get(offer["offer"], run.settings.pool_target), window), run.now()
+        )
         for inventory_link_id, reason in decided.retire:
             await retire(run, inventory_link_id, reason)
         if offer["offer"] not in refused:
@@ -127,6 +133,32 @@ async def _plan(run: Run) -> list[Wanted]:
     for turn in range(max((decided.create for _, decided in plans), default=0)):
         wanted += [link for link, decided in plans if turn < decided.create]
     return wanted
+
+
+async def _targets(run: Run, rows: Mapping[str, Sequence[asyncpg.Record]]) -> dict[str, int]:
+    """How many links each pool is to hold at its click rate; says when a pool becomes short, and when it no longer is."""
+    short_before = set(run.state.get("short") or ())
+    short: list[str] = []
+    targets = {}
+    for offer, (demand, leases) in (await account_demands(run.pool, run.account.account_id, run.now())).items():
+        size = sum(row["role"] == "pool" and row["state"] == "ready" for row in rows.get(offer, ()))
+        expected = forecast(demand, size, at_least=run.settings.pool_target, at_most=run.settings.pool_max)
+        targets[offer] = expected.target
+        if expected.short:
+            short.append(offer)
+        if expected.short != (offer in short_before):
+            (log.warning if expected.short else log.info)(
+                "pool is short" if expected.short else "pool is no longer short",
+                account_id=run.account.account_id,
+                offer=offer,
+                size=size,
+                needed=expected.needed,
+                target=expected.target,
+                shared_last_hour=leases.shared,
+                expected_shared_share=round(expected.shared_share, 4),
+            )
+    run.state["short"] = short
+    return targets
 
 
 def _view(rows: list[asyncpg.Record], target: int, window: timedelta) -> PoolView:
