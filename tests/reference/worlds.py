@@ -1,11 +1,15 @@
-"""Small random worlds for the comparison with the reference model: few visitors, links and minutes, so that ties are common."""
+"""Small random worlds for the comparison with the reference model: few visitors, links and minutes, so that ties are common.
+
+`build` makes one out of any source of randomness: Hypothesis's, which can shrink what fails, or a seed, which is fast.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from random import Random
 
 from hypothesis import strategies as st
-from hypothesis.strategies import DrawFn, SearchStrategy
+from hypothesis.strategies import SearchStrategy
 
 from tracker.attribution.facts import (
     EXACT,
@@ -66,57 +70,61 @@ class World:
     events: dict[tuple[str, str], tuple[FanEvent, ...]]  # (account id, fan id) -> events
 
 
-@dataclass(frozen=True)
-class Clock:
-    """The times of a world. `moments`: milliseconds, as clicks have them; `seconds`: whole seconds, as platforms tell them."""
+class _Clock:
+    """The times of a world: few, often equal, often on or beside an edge of each other's windows."""
 
-    moments: SearchStrategy[int]
-    seconds: SearchStrategy[int]
+    def __init__(self, random: Random) -> None:
+        self._random = random
+        anchors = random.sample(ANCHORS, random.choice((1, 1, 2)))
+        distances = [0, 0, *random.sample(DISTANCES, 2)]
+        ticks = [0, 0, *random.sample(TICKS, 2)]
+        self._moments = [
+            BASE + anchor + sign * distance + tick
+            for anchor in anchors
+            for distance in distances
+            for tick in ticks
+            for sign in (1, -1)
+        ]
+
+    def moment(self) -> int:
+        """Milliseconds, as clicks have them."""
+        return self._random.choice(self._moments)
+
+    def second(self) -> int:
+        """Whole seconds, as platforms tell them."""
+        at = self.moment()
+        return at - at % 1000
 
 
-@st.composite
-def clocks(draw: DrawFn) -> Clock:
-    """Few times, often equal, often on or beside an edge of each other's windows."""
-    anchors = draw(st.lists(st.sampled_from(ANCHORS), min_size=1, max_size=2, unique=True))
-    distances = [0, *draw(st.lists(st.sampled_from(DISTANCES), min_size=1, max_size=2, unique=True))]
-    ticks = [0, 0, *draw(st.lists(st.sampled_from(TICKS), min_size=1, max_size=2, unique=True))]
-    moments = [
-        BASE + anchor + sign * distance + tick
-        for anchor in anchors
-        for distance in distances
-        for tick in ticks
-        for sign in (1, -1)
-    ]
-    return Clock(st.sampled_from(moments), st.sampled_from([at - at % 1000 for at in moments]))
+def worlds(*, accounts: int = 2, fans: int = 2) -> SearchStrategy[World]:
+    """Worlds of up to so many accounts, each with up to so many fans."""
+    return st.randoms(use_true_random=False).map(lambda random: build(random, accounts=accounts, fans=fans))
 
 
-@st.composite
-def worlds(draw: DrawFn, *, accounts: int = 2, fans: int = 2) -> World:
-    """A world of up to so many accounts, each with up to so many fans."""
-    account_ids = [f"acct_{number}" for number in range(1, draw(st.integers(1, accounts)) + 1)]
-    clock = draw(clocks())
+def build(random: Random, *, accounts: int = 2, fans: int = 2) -> World:
+    """One world of up to so many accounts, each with up to so many fans."""
+    account_ids = [f"acct_{number}" for number in range(1, random.randint(1, accounts) + 1)]
+    clock = _Clock(random)
     smart_links: list[SmartLink] = []
     platform_links: list[PlatformLink] = []
     clicks: dict[str, tuple[Click, ...]] = {}
     events: dict[tuple[str, str], tuple[FanEvent, ...]] = {}
     for number, account_id in enumerate(account_ids, 1):
         ads = [
-            SmartLink(f"{account_id}_S{index}", account_id, draw(st.sampled_from(WINDOWS)))
-            for index in range(draw(st.integers(1, 2)))
+            SmartLink(f"{account_id}_S{index}", account_id, random.choice(WINDOWS))
+            for index in range(random.randint(1, 2))
         ]
         pool = [
-            PlatformLink(
-                10 * number + index, account_id, ours=index < 2, free=draw(st.sampled_from((False, False, True)))
-            )
+            PlatformLink(10 * number + index, account_id, ours=index < 2, free=random.random() < 0.3)
             for index in range(3)
         ]
         smart_links += ads
         platform_links += pool
-        clicks[account_id] = draw(_clicks(clock, number, ads, [link.inventory_link_id for link in pool if link.ours]))
-        for fan in range(draw(st.integers(1, fans))):
+        clicks[account_id] = _clicks(random, clock, number, ads, [link.inventory_link_id for link in pool if link.ours])
+        for fan in range(random.randint(1, fans)):
             fan_id = str(1000 + 10 * number + fan)
-            events[account_id, fan_id] = draw(_events(clock, fan_id, pool))
-    free_pages = frozenset(draw(st.sets(st.sampled_from(account_ids))))
+            events[account_id, fan_id] = _events(random, clock, fan_id, pool)
+    free_pages = frozenset(account_id for account_id in account_ids if random.random() < 0.3)
     return World(tuple(smart_links), tuple(platform_links), free_pages, clicks, events)
 
 
@@ -128,63 +136,59 @@ def click_id(at: int, tail: str) -> str:
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
-@st.composite
-def _clicks(draw: DrawFn, clock: Clock, account: int, ads: list[SmartLink], pool: list[int]) -> tuple[Click, ...]:
+def _clicks(random: Random, clock: _Clock, account: int, ads: list[SmartLink], pool: list[int]) -> tuple[Click, ...]:
     clicks = []
-    for number in range(draw(st.integers(0, 6))):
-        ad = draw(st.sampled_from(ads))
-        at = draw(clock.moments)
-        lease = draw(st.sampled_from(("exclusive", "exclusive", "shared", "reserve", "none")))
-        leased = None if lease == "none" else draw(st.sampled_from(pool))
-        visits = [ClickVisit(at, leased, draw(st.booleans()))]
-        for later in draw(st.lists(clock.moments, max_size=2, unique=True)):
+    for number in range(random.randint(0, 6)):
+        ad = random.choice(ads)
+        at = clock.moment()
+        lease = random.choice(("exclusive", "exclusive", "shared", "reserve", "none"))
+        leased = None if lease == "none" else random.choice(pool)
+        visits = [ClickVisit(at, leased, random.random() < 0.6)]
+        for later in {clock.moment() for _ in range(random.choice((0, 0, 1, 2)))}:
             if later > at:
-                moved = draw(st.sampled_from((leased, leased, *pool)))
-                visits.append(ClickVisit(later, moved, draw(st.booleans())))
+                visits.append(ClickVisit(later, random.choice((leased, leased, *pool)), random.random() < 0.6))
         visits.sort(key=lambda visit: visit.at)
         # Within one millisecond the order of ids has nothing to do with the order of clicks.
-        name = click_id(at, f"{draw(st.integers(0, 9))}{account}{number}")
-        visitor, ecid = draw(st.sampled_from(VISITORS)), draw(st.sampled_from(ECIDS))
+        name = click_id(at, f"{random.randint(0, 9)}{account}{number}")
+        visitor, ecid = random.choice(VISITORS), random.choice(ECIDS)
         clicks.append(Click(name, ad.smart_link_id, visitor, lease, ad.window, ecid, tuple(visits)))
     return tuple(clicks)
 
 
-@st.composite
-def _events(draw: DrawFn, clock: Clock, fan_id: str, pool: list[PlatformLink]) -> tuple[FanEvent, ...]:
+def _events(random: Random, clock: _Clock, fan_id: str, pool: list[PlatformLink]) -> tuple[FanEvent, ...]:
     events: list[FanEvent] = []
-    for number in range(draw(st.integers(0, 4))):
-        events += draw(_subscription(clock, f"{fan_id}-{number}", pool))
-    for number in range(draw(st.integers(0, 4))):
-        events += draw(_transaction(clock, f"{fan_id}-{number}"))
-    for number in range(draw(st.integers(0, 4))):
+    for number in range(random.randint(0, 4)):
+        events += _subscription(random, clock, f"{fan_id}-{number}", pool)
+    for number in range(random.randint(0, 4)):
+        events += _transaction(random, clock, f"{fan_id}-{number}")
+    for number in range(random.randint(0, 4)):
         message = f"{fan_id}-{number}"
-        events.append(MessageSeen(f"msg:{message}", draw(clock.seconds), message))
+        events.append(MessageSeen(f"msg:{message}", clock.second(), message))
     return tuple(events)
 
 
-@st.composite
-def _subscription(draw: DrawFn, clock: Clock, name: str, pool: list[PlatformLink]) -> list[FanEvent]:
+def _subscription(random: Random, clock: _Clock, name: str, pool: list[PlatformLink]) -> list[FanEvent]:
     """What up to two sources tell of one subscription; with several of them near each other, they get mixed up."""
-    at = draw(clock.seconds)
-    heard = at + draw(st.sampled_from((1_000, 45_000, 2 * MINUTE, 9 * MINUTE, DAY)))
+    at = clock.second()
+    heard = at + random.choice((1_000, 45_000, 2 * MINUTE, 9 * MINUTE, DAY))
     events: list[FanEvent] = []
-    told = draw(st.sampled_from(("notification", "list", "both", "both")))
+    told = random.choice(("notification", "list", "both", "both"))
     if told != "list":
-        floored = draw(st.sampled_from((True, True, False)))
+        floored = random.random() < 0.7
         events.append(
             Subscribed(
                 event_key=f"sub:{name}",
                 at=at - at % MINUTE if floored else at,
                 precision=FLOORED if floored else EXACT,
                 seen_at=heard,
-                price_cents=draw(st.sampled_from((None, 0, 500))),
-                returning=draw(st.booleans()),
+                price_cents=random.choice((None, 0, 500)),
+                returning=random.random() < 0.2,
             )
         )
     if told != "notification":
-        link = draw(st.sampled_from((pool[0], pool[0], pool[1], pool[2])))
-        timed = draw(st.sampled_from((EXACT, FLOORED, FIRST_SEEN, FIRST_SEEN)))
-        listed = draw(st.sampled_from((at + 20_000, at + 9 * MINUTE, at + 10 * MINUTE, at + 11 * MINUTE, heard)))
+        link = random.choice((pool[0], pool[0], pool[0], pool[1], pool[2]))
+        timed = random.choice((EXACT, FLOORED, FIRST_SEEN, FIRST_SEEN))
+        listed = random.choice((at + 20_000, at + 9 * MINUTE, at + 10 * MINUTE, at + 11 * MINUTE, heard))
         shown = {EXACT: at, FLOORED: at - at % MINUTE, FIRST_SEEN: listed}[timed]
         events.append(
             LinkSubscriber(
@@ -200,21 +204,20 @@ def _subscription(draw: DrawFn, clock: Clock, name: str, pool: list[PlatformLink
     return events
 
 
-@st.composite
-def _transaction(draw: DrawFn, clock: Clock, name: str) -> list[FanEvent]:
-    at = draw(clock.seconds)
-    gross = draw(st.integers(1, 4)) * 500
-    kind = draw(st.sampled_from(PURCHASES))
+def _transaction(random: Random, clock: _Clock, name: str) -> list[FanEvent]:
+    at = clock.second()
+    gross = random.randint(1, 4) * 500
+    kind = random.choice(PURCHASES)
     events: list[FanEvent] = []
-    for status in draw(st.sets(st.sampled_from(STATUSES), min_size=1)):
+    for status in random.sample(STATUSES, random.randint(1, 4)):
         # A later row may say another amount, another second, or leave the type open.
-        amount = gross + draw(st.sampled_from((0, 0, 0, -100)))
+        amount = gross + random.choice((0, 0, 0, -100))
         events.append(
             TransactionSeen(
                 event_key=f"tx:{name}:{status}",
-                at=at + draw(st.sampled_from((0, 0, 0, 1000))),
+                at=at + random.choice((0, 0, 0, 1000)),
                 transaction_id=name,
-                type=draw(st.sampled_from((kind, kind, kind, "other"))),
+                type=random.choice((kind, kind, kind, "other")),
                 status=status,
                 gross_cents=amount,
                 net_cents=amount * 4 // 5,

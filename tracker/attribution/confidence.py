@@ -33,7 +33,7 @@ def delay_density(delay: float, spread: float = 0.0) -> float:
 def shares(delays: Sequence[float], spread: float = 0.0) -> tuple[float, ...]:
     """Probability of each of the competing clicks, given their delays (ms). What is missing to 1 is "none of these"."""
     weights = [delay_density(delay, spread) for delay in delays]
-    total = sum(weights) + ELSEWHERE
+    total = math.fsum((*weights, ELSEWHERE))  # a plain sum's last bit depends on the order of clicks
     return tuple(weight / total for weight in weights)
 
 
