@@ -46,9 +46,17 @@ async def findings(settings: Settings) -> AsyncIterator[Finding]:
     """What was found, in the order a person would check."""
     yield "ok", "Configuration is valid.", ""
     if not settings.public_url:
-        yield "warning", "CLICKBIND_PUBLIC_URL is not set; links point at this machine.", "Set it to the address fans reach."
+        yield (
+            "warning",
+            "CLICKBIND_PUBLIC_URL is not set; links point at this machine.",
+            "Set it to the address fans reach.",
+        )
     if not settings.trusted_proxies:
-        yield "ok", "No proxy is trusted: visitors' addresses are the peers'. Behind a proxy, set CLICKBIND_TRUSTED_PROXIES.", ""
+        yield (
+            "ok",
+            "No proxy is trusted: visitors' addresses are the peers'. Behind a proxy, set CLICKBIND_TRUSTED_PROXIES.",
+            "",
+        )
     async for finding in _folder(settings):
         yield finding
     async for finding in _postgres(settings):
@@ -68,12 +76,22 @@ async def _folder(settings: Settings) -> AsyncIterator[Finding]:
         return
     free = shutil.disk_usage(path).free
     if free < 1 << 30:
-        yield "problem", f"Only {free >> 20} MB are free at {path}.", "Free some space: a full disk stops the click log."
+        yield (
+            "problem",
+            f"Only {free >> 20} MB are free at {path}.",
+            "Free some space: a full disk stops the click log.",
+        )
     else:
         yield "ok", f"{free >> 30} GB are free at {path}.", ""
-    waiting = sum(file.stat().st_size for file in settings.spill_path.glob("*.spill*")) if settings.spill_path.exists() else 0
+    waiting = (
+        sum(file.stat().st_size for file in settings.spill_path.glob("*.spill*")) if settings.spill_path.exists() else 0
+    )
     if waiting:
-        yield "warning", f"{waiting} bytes of clicks wait in the spill.", "They are replayed when Valkey answers; see below."
+        yield (
+            "warning",
+            f"{waiting} bytes of clicks wait in the spill.",
+            "They are replayed when Valkey answers; see below.",
+        )
 
 
 async def _postgres(settings: Settings) -> AsyncIterator[Finding]:
@@ -84,7 +102,11 @@ async def _postgres(settings: Settings) -> AsyncIterator[Finding]:
     try:
         connection = await asyncpg.connect(database_url(settings), timeout=5)
     except (OSError, asyncpg.PostgresError, TimeoutError) as error:
-        remedy = "Start it with `clickbind up`." if embedded else "Check host, port, user, password and database in DATABASE_URL."
+        remedy = (
+            "Start it with `clickbind up`."
+            if embedded
+            else "Check host, port, user, password and database in DATABASE_URL."
+        )
         yield ("warning" if embedded else "problem"), f"PostgreSQL does not answer: {error}", remedy
         return
     try:
@@ -119,7 +141,9 @@ async def _valkey(settings: Settings) -> AsyncIterator[Finding]:
             for key, value in (await client.config_get(name)).items()
         }
     except (StoreError, valkey.RedisError, OSError) as error:
-        remedy = "Start it with `clickbind up`." if embedded else "Check REDIS_URL; redirects run on the spill meanwhile."
+        remedy = (
+            "Start it with `clickbind up`." if embedded else "Check REDIS_URL; redirects run on the spill meanwhile."
+        )
         yield ("warning" if embedded else "problem"), f"Valkey does not answer: {error}", remedy
         return
     finally:
@@ -132,4 +156,8 @@ async def _valkey(settings: Settings) -> AsyncIterator[Finding]:
             "Set `appendonly yes` and `appendfsync always` on it.",
         )
     if configured.get("maxmemory-policy") != "noeviction":
-        yield "problem", "Valkey may evict pools and clicks when memory is short.", "Set `maxmemory-policy noeviction` on it."
+        yield (
+            "problem",
+            "Valkey may evict pools and clicks when memory is short.",
+            "Set `maxmemory-policy noeviction` on it.",
+        )
