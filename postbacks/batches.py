@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
 
 import msgspec
@@ -46,7 +46,7 @@ def _beyond_dedup(destination: Destination, claimed: Claimed, now: datetime) -> 
 
 async def send_split(
     destination: Destination, batch: list[Claimed], egress: Egress, split_until: float
-) -> AsyncIterator[tuple[list[Claimed], Tried, float]]:
+) -> AsyncGenerator[tuple[list[Claimed], Tried, float]]:
     """Send a batch, in parts where the whole is refused. Yields deliveries, their attempt, and when it began (monotonic).
 
     No further part is begun after `split_until` (monotonic): what was not yielded by then is the caller's to give back.

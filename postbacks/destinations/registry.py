@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from postbacks.destinations import postback
+from postbacks.destinations import creatortraffic, meta, postback, snapchat, tiktok
 from postbacks.destinations.base import Destination, Kind
 from postbacks.schema import ConfigError
 
 KINDS: dict[str, Kind] = {
     "postback": postback.KIND,
+    "meta": meta.KIND,
+    "tiktok": tiktok.KIND,
+    "snapchat": snapchat.KIND,
+    "creatortraffic": creatortraffic.KIND,
 }
 
 

@@ -1,0 +1,160 @@
+"""What Meta, TikTok and Snapchat have in common: a pixel, a token, an event mapping, batches with ages."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from postbacks.destinations.base import Item, Plain
+from postbacks.destinations.mapping import WITH_VALUE, Choice, Names, event_names, event_types, our_event
+from postbacks.destinations.matching import value
+from postbacks.egress import Answer, Request
+from postbacks.schema import ConfigError
+from postbacks.verdicts import Verdict, parse_retry_after
+
+DEDUP_SECONDS = 48 * 3600.0 - 600.0  # platforms recognise a repeated event id for 48 hours (capi spec 0)
+MARGIN_SECONDS = 300.0  # a batch waits, travels, and meets another clock
+CURRENCY = "USD"
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A pixel connection. `events`: our event -> a standard event, {"custom": name} or "off"; absent: the default."""
+
+    pixel_id: str
+    events: dict[str, Choice] = {}
+    test_event_code: str = ""
+
+
+def now_utc() -> datetime:
+    """The time."""
+    return datetime.now(UTC)
+
+
+def secret_forms(token: str) -> tuple[str, ...]:
+    """A token as it is and as it looks in a URL."""
+    return tuple(sorted({token, quote(token, safe="")}, key=len, reverse=True))
+
+
+def checked_token(secrets: Mapping[str, str]) -> str:
+    """The token among the sealed secrets. Raises ConfigError."""
+    found = secrets.get("token", "")
+    if not found:
+        raise ConfigError("token", "an access token is needed")
+    if not found.isascii() or not found.isprintable() or " " in found:
+        raise ConfigError("token", "this token holds spaces or other characters no token has: copy it again")
+    return found
+
+
+class Pixel(Plain, ABC):
+    """A configured pixel. Subclasses say what one event looks like, and judge answers.
+
+    `oldest`: seconds after which the platform refuses an event. `purchases`: names that need a value. `clock` is for tests.
+    """
+
+    dedup_seconds = DEDUP_SECONDS
+    oldest: float
+    purchases: frozenset[str]
+    names: Names
+    pixel_id_pattern: Callable[[str], object]
+    pixel_id_hint: str
+
+    def __init__(
+        self, config: Config, secrets: Mapping[str, str], base_url: str, clock: Callable[[], datetime] = now_utc
+    ) -> None:
+        self.config = config
+        self.clock = clock
+        self.token = checked_token(secrets)
+        self.secrets = secret_forms(self.token)
+        self.base_url = base_url
+        self.event_names = event_names(self.names, config.events)
+        self.event_types = event_types(self.event_names)
+        if not type(self).pixel_id_pattern(config.pixel_id):
+            raise ConfigError("pixel_id", self.pixel_id_hint)
+
+    @abstractmethod
+    def event(self, item: Item, name: str, now: datetime) -> dict[str, Any]:
+        """One event of `data`. Raises ValueError saying why it cannot be sent."""
+
+    @abstractmethod
+    def render(self, items: Sequence[Item]) -> Request:
+        """The request that tells these events."""
+
+    @abstractmethod
+    def judge(self, items: Sequence[Item], answer: Answer) -> list[Verdict]:
+        """One verdict per event."""
+
+    def screen(self, item: Item, now: datetime) -> Verdict | None:
+        """What is switched off is skipped; what the platform is known to refuse is refused here, with the reason."""
+        ours = our_event(item)
+        if ours is None:
+            return Verdict("skipped", "not a purchase: a subscription's own transaction is told as new_subscriber")
+        name = self.event_names.get(ours)
+        if name is None:
+            return Verdict("skipped", f"{ours} is off on this connection")
+        age = (now - item.occurred_at).total_seconds()
+        if age > self.oldest - MARGIN_SECONDS:
+            words = f"{age / 86400:.1f} days old: {self.names.platform} takes events of the last {self.oldest / 86400:.0f} days"
+            return Verdict("permanent", words)
+        amount = value(item.facts)
+        if name in self.purchases and (amount is None or ours not in WITH_VALUE):
+            return Verdict("permanent", f"{name} needs an amount, and this event has none")
+        if amount is not None and amount < 0 and ours in WITH_VALUE:
+            return Verdict("permanent", "the amount is negative: nothing was bought")
+        try:
+            self.event(item, name, now)
+        except ValueError as error:
+            return Verdict("permanent", str(error))
+        return None
+
+    def rendered(self, items: Sequence[Item]) -> list[dict[str, Any]]:
+        """The events of a batch, in order; all have been screened."""
+        now = self.clock()
+        return [self.event(item, self.event_names[our_event(item) or ""], now) for item in items]
+
+    def excerpt(self, item: Item) -> str:
+        """The event as it goes out."""
+        return msgspec.json.encode(self.rendered([item])[0]).decode()
+
+    def at(self, item: Item, now: datetime) -> int:
+        """Unix seconds of the event; a clock of ours that runs ahead puts nothing into the future."""
+        return int(min(item.occurred_at, now).timestamp())
+
+    def worth(self, item: Item) -> dict[str, object] | None:
+        """Value and currency, where the event has them (spec section 7)."""
+        amount = value(item.facts) if our_event(item) in WITH_VALUE else None
+        return None if amount is None else {"value": amount, "currency": CURRENCY}
+
+
+def document(answer: Answer) -> dict[str, Any] | None:
+    """The body as a JSON object, or None."""
+    try:
+        parsed = msgspec.json.decode(answer.body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    return parsed if isinstance(parsed, dict) else None
+
+
+def by_status(answer: Answer, platform: str) -> Verdict:
+    """The judgement on an answer that is not in the platform's own language: a proxy's page, an empty body."""
+    words = f"{platform} answered {answer.status} {answer.reason}".strip() + " without a verdict"
+    if answer.note:
+        words += f" ({answer.note})"
+    retry_after = parse_retry_after(answer.headers.get("Retry-After"))
+    if answer.status == 429:
+        return Verdict("throttled", words, retry_after, overloaded=True)
+    if answer.status == 413:
+        return Verdict("permanent", words, split=True)
+    return Verdict("transient", words, retry_after, ambiguous=answer.status >= 500 or 200 <= answer.status < 300)
+
+
+def pointed_at(verdict: Verdict, count: int, index: int | None) -> list[Verdict]:
+    """One verdict per event for a batch refused whole, with the event the answer points at marked, if it does."""
+    verdicts = [verdict] * count
+    if index is not None and 0 <= index < count:
+        verdicts[index] = msgspec.structs.replace(verdict, suspect=True)
+    return verdicts

@@ -1,0 +1,136 @@
+"""Snapchat Conversions API v3 (capi spec section 3): up to 2,000 events a request; `status` in the body tells, also in a 200."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from postbacks.destinations import matching
+from postbacks.destinations.base import Item, Kind, Service
+from postbacks.destinations.mapping import Names, words
+from postbacks.destinations.pixel import Config, Pixel, by_status, document, pointed_at
+from postbacks.egress import Answer, Request
+from postbacks.schema import ConfigError, convert
+from postbacks.verdicts import Verdict, parse_retry_after
+
+SERVICE = Service("snapchat", "https://tr.snapchat.com")
+CUSTOM = frozenset(f"CUSTOM_EVENT_{number}" for number in range(1, 6))
+NAMES = Names(
+    "Snapchat",
+    CUSTOM
+    | words(
+        "PAGE_VIEW VIEW_CONTENT ADD_CART ADD_TO_WISHLIST SIGN_UP SEARCH PURCHASE ADD_BILLING START_CHECKOUT SUBSCRIBE"
+        " START_TRIAL LIST_VIEW AD_CLICK AD_VIEW LOGIN SHARE SAVE RESERVE INVITE RATE COMPLETE_TUTORIAL LEVEL_COMPLETE"
+        " ACHIEVEMENT_UNLOCKED SPENT_CREDITS"
+    ),
+    {
+        "click": "VIEW_CONTENT",
+        "new_subscriber": "SIGN_UP",
+        "first_purchase": "PURCHASE",
+        "repeat_purchase": "PURCHASE",
+        "fan_sent_3_messages": "LEVEL_COMPLETE",
+    },
+    CUSTOM,
+)
+
+
+class Snapchat(Pixel):
+    """A configured Snap pixel. `validating`: events go to the validate URL, which counts nothing."""
+
+    batch_size = 2000
+    oldest = 37 * matching.DAY
+    purchases = frozenset({"PURCHASE"})
+    names = NAMES
+    pixel_id_pattern = re.compile(r"[A-Za-z0-9-]{5,64}").fullmatch
+    pixel_id_hint = "a Snap pixel id is letters, digits and dashes: copy it from Snapchat Events Manager"
+    validating = False
+
+    def event(self, item: Item, name: str, now: datetime) -> dict[str, Any]:
+        """One event. Raises ValueError when Snapchat is known to refuse it."""
+        facts = item.facts
+        country = matching.country(facts)
+        user = matching.present(
+            {
+                "client_ip_address": matching.address(facts),
+                "client_user_agent": matching.clear(facts, "_user_agent"),
+                "sc_click_id": matching.token(facts, "sccid"),
+                "sc_cookie1": matching.token(facts, "_scid"),
+                "external_id": matching.external_id(facts),
+                "country": matching.sha256(country) if country else None,
+            }
+        )
+        if not user.keys() >= {"client_ip_address", "client_user_agent"}:
+            raise ValueError("Snapchat needs the click's address and user agent, and they are not known")
+        page = matching.page(facts, "_landing_url")
+        if page is None:
+            raise ValueError("no page is known of the click, and Snapchat needs one for web events")
+        custom = self.worth(item)
+        if custom is not None and name in self.purchases:
+            custom["order_id"] = item.event_id  # deduplicates purchases for 30 days (capi spec 3.6)
+        return matching.present(
+            {
+                "event_name": name,
+                "event_time": self.at(item, now),
+                "event_id": item.event_id,
+                "action_source": "WEB",
+                "event_source_url": page,
+                "user_data": user,
+                "custom_data": custom,
+            }
+        )
+
+    def render(self, items: Sequence[Item]) -> Request:
+        """The request. Snapchat takes its token in the URL only; logs show it masked."""
+        path = "/events/validate" if self.validating else "/events"
+        url = f"{self.base_url}/v3/{self.config.pixel_id}{path}?access_token={quote(self.token, safe='')}"
+        body = msgspec.json.encode({"data": self.rendered(items)})
+        return Request("POST", url, {"Content-Type": "application/json"}, body)
+
+    def judge(self, items: Sequence[Item], answer: Answer) -> list[Verdict]:
+        """By `status` in the body first: INVALID can arrive inside a 200 (capi spec 3.6)."""
+        body = document(answer)
+        status = str(body.get("status", "")) if body else ""
+        words = f"Snapchat {status or answer.status}: {body.get('reason', answer.reason) if body else answer.reason}"
+        verdict: Verdict
+        if status.upper() == "INVALID" and body is not None:
+            index = body.get("event")
+            verdict = Verdict("permanent", f"{words}{_details(body)}", split=True)
+            return pointed_at(verdict, len(items), index if isinstance(index, int) else None)
+        if answer.status in (401, 403):
+            verdict = Verdict("auth", words, halts="paused")
+        elif answer.status == 429:
+            verdict = Verdict("throttled", words, parse_retry_after(answer.headers.get("Retry-After")), overloaded=True)
+        elif 200 <= answer.status < 300 and status.upper() != "ERROR" and (body is not None or not answer.body):
+            verdict = Verdict("delivered", words)
+        elif 400 <= answer.status < 500 and body is not None:
+            verdict = Verdict("permanent", words, split=answer.status in (400, 413, 422))
+        else:
+            verdict = by_status(answer, "Snapchat")
+        return [verdict] * len(items)
+
+
+def _details(body: Mapping[str, Any]) -> str:
+    """What a validation says beyond its reason."""
+    logs = body.get("event_logs")
+    errors = (
+        [error for log in logs if isinstance(log, dict) for error in log.get("errors") or []]
+        if isinstance(logs, list)
+        else []
+    )
+    return f" ({'; '.join(map(str, errors))})" if errors else ""
+
+
+def load(config: Mapping[str, Any], secrets: Mapping[str, str], base_url: str = SERVICE.url) -> Snapchat:
+    """A destination from its stored configuration. Raises ConfigError."""
+    converted = convert(config, Config)
+    if converted.test_event_code:
+        raise ConfigError("test_event_code", "Snapchat has none: test events go to its validate URL")
+    return Snapchat(converted, secrets, base_url)
+
+
+KIND = Kind("snapchat", load, SERVICE)
