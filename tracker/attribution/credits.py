@@ -13,6 +13,7 @@ from postbacks.outbox import enqueue
 from tracker.attribution.evidence import SQL, Account, FanKey, from_ms
 from tracker.attribution.facts import Conversion, Folded
 from tracker.attribution.identity import conversion_id
+from tracker.facts import click_facts, rfc3339
 from tracker.stores.postgres import Connection
 
 _SEPARATOR = chr(31)
@@ -197,33 +198,27 @@ async def _delivery_events(connection: Connection, rows: Sequence[Row], accounts
             occurred_at=from_ms(row.conversion.at),
             team_id=accounts[row.fan[0]].team_id,
             smart_link_id=row.conversion.click.smart_link_id,
-            facts=facts(row, accounts[row.fan[0]], clicks[row.conversion.click.click_id], fans[row.fan]),
+            facts=facts(row, clicks[row.conversion.click.click_id], fans[row.fan]),
         )
         for row in rows
     ]
 
 
-def facts(row: Row, account: Account, click: asyncpg.Record, fan: asyncpg.Record) -> dict[str, str]:
+def facts(row: Row, click: asyncpg.Record, fan: asyncpg.Record) -> dict[str, str]:
     """The template variables of a conversion (spec 6), absent ones left out. Amounts are dollars with two decimals.
 
-    Beyond them, for destinations that tell first from repeat purchases: `purchase` ('first' | 'repeat') and
-    `previously_subscribed` ('1').
+    Beyond them, for destinations of other kinds: `purchase` ('first' | 'repeat'), `currency`, `previously_subscribed` ('1'),
+    and the click's match keys (`tracker/facts.py`).
     """
     conversion = row.conversion
     values: dict[str, str | None] = {
-        "ofapi_account_id": account.account_id,
-        "creator_onlyfans_id": account.platform_user_id,
-        "creator_onlyfans_username": account.username,
-        "creator_onlyfans_name": account.display_name,
-        "smart_link_id": click["smart_link_id"],
-        "smart_link_name": click["smart_link_name"],
+        **click_facts(click),
         "conversion_type": conversion.type,
         "conversion_id": row.conversion_id,
-        "click_id": click["click_id"],
-        "external_click_id": click["ecid"],
-        "conversion_at": from_ms(conversion.at).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "conversion_at": rfc3339(from_ms(conversion.at)),
         "amount_gross": dollars(conversion.gross_cents),
         "amount_net": dollars(conversion.net_cents),
+        "currency": "USD",
         "fan_onlyfans_id": row.fan[1],
         "fan_onlyfans_username": fan["username"],
         "fan_onlyfans_name": fan["name"],
@@ -232,11 +227,7 @@ def facts(row: Row, account: Account, click: asyncpg.Record, fan: asyncpg.Record
         "transaction_status": conversion.transaction_status,
         "purchase": conversion.purchase,
         "previously_subscribed": "1" if conversion.previously_subscribed else None,
-        "country": click["country"],
     }
-    for name in ("fbclid", "gclid", "gbraid", "wbraid", "ttclid", "sccid", "utm_source", "utm_medium", "utm_campaign",
-                 "utm_term", "utm_content", "aff_s1", "aff_s2", "aff_s3", "aff_s4", "aff_s5"):  # fmt: skip
-        values[name] = click[name]
     return {name: value for name, value in values.items() if value}
 
 

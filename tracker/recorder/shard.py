@@ -18,6 +18,7 @@ import structlog
 
 from tracker.clicklog import KIND_BOT, KIND_CLICK, WAKE_CHANNEL
 from tracker.recorder import rows
+from tracker.recorder.announce import Announcer
 from tracker.recorder.entry import Entry, Reject, decode
 from tracker.recorder.geo import Geo
 from tracker.recorder.metrics import Metrics
@@ -64,6 +65,7 @@ class ShardRecorder:
         turns: asyncio.Semaphore,
     ) -> None:
         self.shard = shard
+        self._announcer = Announcer()
         self._pool = pool
         self._client = client
         self._log = ClickLog(client, shard)
@@ -155,7 +157,7 @@ class ShardRecorder:
             through, position = part.through, self._position
             if through.replication_id == position.replication_id:  # a re-read does not move it back
                 through = through._replace(entry_id=later(through.entry_id, position.entry_id))
-            attempt = partial(write, self._pool, self.shard, position, part._replace(through=through))
+            attempt = partial(write, self._pool, self.shard, position, part._replace(through=through), self._announcer)
             try:
                 written, writes = await self._insist(attempt)
             except POISON as error:

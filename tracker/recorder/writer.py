@@ -17,6 +17,7 @@ import asyncpg
 
 from tracker.clicklog import KIND_CLICK, KIND_DUPLICATE, KIND_PREFETCH
 from tracker.recorder import rows, ulids
+from tracker.recorder.announce import Announcer
 from tracker.recorder.entry import Entry, Reject
 from tracker.recorder.plan import HOUR_MS, Known, KnownClick, KnownVisit, Writes, decide
 from tracker.stores.postgres import Connection, Pool
@@ -65,16 +66,20 @@ async def load_position(connection: Connection | Pool, shard: int) -> Position:
     return Position(row["replication_id"], row["entry_id"])
 
 
-async def write(pool: Pool, shard: int, before: Position, batch: Batch) -> tuple[Written, Writes]:
+async def write(
+    pool: Pool, shard: int, before: Position, batch: Batch, announcer: Announcer | None = None
+) -> tuple[Written, Writes]:
     """Store a batch and move the position from `before` to `batch.through`. All or nothing.
+
+    `announcer`: writes the deliveries of new clicks, in the same transaction.
 
     Raises PositionMovedError when the position is not at `before`, asyncpg errors and OSError when it could not be stored.
     """
     async with pool.acquire() as connection:
         try:
-            return await _write(connection, shard, before, batch, look_up_clicks=False)
+            return await _write(connection, shard, before, batch, announcer, look_up_clicks=False)
         except asyncpg.UniqueViolationError:  # read before: after a crash, a failover, or by another recorder
-            return await _write(connection, shard, before, batch, look_up_clicks=True)
+            return await _write(connection, shard, before, batch, announcer, look_up_clicks=True)
 
 
 async def wake_fans(pool: Pool, writes: Writes) -> int:
@@ -97,7 +102,13 @@ async def wake_fans(pool: Pool, writes: Writes) -> int:
 
 
 async def _write(
-    connection: Connection, shard: int, before: Position, batch: Batch, *, look_up_clicks: bool
+    connection: Connection,
+    shard: int,
+    before: Position,
+    batch: Batch,
+    announcer: Announcer | None,
+    *,
+    look_up_clicks: bool,
 ) -> tuple[Written, Writes]:
     async with connection.transaction():
         if not await connection.fetchrow(QUERIES["advance"], shard, *before, *batch.through):
@@ -110,6 +121,8 @@ async def _write(
         await _count_hours(connection, writes)
         if batch.rejects:
             await _store_rejects(connection, shard, batch.rejects)
+        if announcer is not None and writes.clicks:
+            await announcer.announce(connection, writes.clicks)
     return Written(len(writes.clicks), len(writes.visits), prefetches, len(batch.rejects)), writes
 
 

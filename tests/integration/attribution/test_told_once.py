@@ -377,7 +377,8 @@ async def test_a_delivery_says_what_happened(pool: Pool) -> None:
     await arrive(pool, [*clicks(account_id, a), *events(account_id, listed(BASE), paid(BASE + HOUR, status="loading"))])
     await drain(pool)
     facts = await pool.fetchval("SELECT facts FROM delivery_events WHERE event_type = 'new_transaction'")
-    assert facts | {"conversion_id": ""} == {
+    told = {name: value for name, value in facts.items() if not name.startswith("_")}
+    assert told | {"conversion_id": ""} == {
         "ofapi_account_id": account_id,
         "smart_link_id": "acct_S0_1",
         "smart_link_name": "ad",
@@ -388,6 +389,7 @@ async def test_a_delivery_says_what_happened(pool: Pool) -> None:
         "conversion_at": "2025-10-09T10:00:00Z",
         "amount_gross": "10.00",
         "amount_net": "8.00",
+        "currency": "USD",
         "fan_onlyfans_id": FAN,
         "transaction_type": "tip",
         "transaction_status": "loading",
