@@ -18,7 +18,7 @@ from tests.unit.attribution.story import (
     seen,
     wrote,
 )
-from tracker.attribution.facts import FanEvent
+from tracker.attribution.facts import EXACT, FanEvent
 
 T = at(0)
 A = click("A", T - MINUTE)
@@ -33,6 +33,7 @@ A = click("A", T - MINUTE)
         ([listed(T)], False, None),
         ([notified(T, price=500), listed(T)], False, None),
         ([notified(T, price=500), listed(T)], True, None),
+        ([notified(T, price=0), notified(T + 20_000, price=500, precision=EXACT), listed(T)], False, None),
     ],
 )
 def test_a_free_subscriber_is_told_at_once_and_a_paid_one_waits_five_minutes(
@@ -209,3 +210,15 @@ def test_sources_of_one_minute_are_one_subscription_named_by_the_minute() -> Non
     assert [(one.identity, one.at, one.event_keys) for one in new] == [
         (str(T), T + 42_000, (f"link:1:{T + 42_000}", f"sub:{T}"))
     ]
+
+
+def test_a_list_without_times_joins_what_began_before_it_was_read() -> None:
+    result = folded([notified(T), notified(T + 5 * MINUTE), seen(T + 3 * MINUTE)], [A])
+    assert [new.identity for new in of(result, "new_subscriber")] == [str(T)]
+
+
+def test_a_list_without_times_leaves_alone_what_another_link_explains() -> None:
+    b = click("B", T - MINUTE, link=2)
+    events: list[FanEvent] = [notified(T), notified(T + 5 * MINUTE), listed(T + 5 * MINUTE, 1), seen(T + 6 * MINUTE, 2)]
+    new = of(folded(events, [A, b]), "new_subscriber")
+    assert [(one.identity, one.click.click_id) for one in new] == [(str(T), "B"), (str(T + 5 * MINUTE), "A")]

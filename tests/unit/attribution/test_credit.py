@@ -55,6 +55,7 @@ def test_the_latest_visit_wins_and_a_tie_goes_to_the_greater_id() -> None:
     assert owners(folded([listed(T)], [click("A", T - 2 * MINUTE), click("B", T - MINUTE)])) == ["B"]
     assert owners(folded([listed(T)], [click("A", T - 3 * MINUTE, T - MINUTE), click("B", T - 2 * MINUTE)])) == ["A"]
     assert owners(folded([listed(T)], [click("B", T - MINUTE), click("A", T - MINUTE)])) == ["B"]
+    assert owners(folded([listed(T)], [click("A", T - MINUTE), click("B", T - MINUTE)])) == ["B"]
 
 
 @pytest.mark.parametrize(
