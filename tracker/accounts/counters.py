@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncpg
 import msgspec
+import structlog
 
 from tracker.accounts.work import Run
 from tracker.inventory import adopt
@@ -15,6 +16,8 @@ from tracker.stores.queries import load_queries
 
 SQL = load_queries("tracker.accounts", "reconcile.sql")
 MOST_CHECKS = 10
+
+log = structlog.get_logger()
 
 
 class Moved(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,11 +45,10 @@ async def list_counters(run: Run, kind: LinkKind) -> list[Moved]:
             row = adopt.ours(link, rows)
             if row is None:
                 strangers[link.provider_link_id] = link
-            elif await adopt.confirm(
-                run.pool, row.inventory_link_id, link, run.settings.platform_url, run.account.username
-            ):
+            elif await adopt.confirm(run.pool, row.inventory_link_id, link, run.platform_url, run.account.username):
                 changed = True
     await _take_in(run, kind, list(strangers.values()))
+    changed = await _import(run, kind, list(listed.values())) or changed
     if changed or strangers:
         known = {
             row["provider_link_id"]: row for row in await run.pool.fetch(SQL["known"], run.account.account_id, kind)
@@ -54,7 +56,7 @@ async def list_counters(run: Run, kind: LinkKind) -> list[Moved]:
     moved = await _count(run, kind, known, listed)
     changed = await _retire_gone(run, kind, known, listed) or changed
     if changed:
-        await publish_account(run.pool, run.redis, run.account.account_id, run.settings.platform_url)
+        await publish_account(run.pool, run.redis, run.account.account_id, run.platform_url)
     return moved
 
 
@@ -77,6 +79,30 @@ async def _take_in(run: Run, kind: LinkKind, links: list[ProviderLink]) -> None:
         [link.subscribers or 0 for link in links],
         [(link.subscribers or 0) if first_look else 0 for link in links],
     )
+
+
+async def _import(run: Run, kind: LinkKind, links: list[ProviderLink]) -> bool:
+    """Links of a kind the provider cannot make for us join the pools, where the account says by which names."""
+    prefix = run.account.import_prefix
+    if prefix is None or kind in run.client.traits.creates:
+        return False
+    chosen = [link for link in links if link.name.startswith(prefix) and link.url and not link.finished]
+    if not chosen:
+        return False
+    rows = await run.pool.fetch(
+        SQL["import"],
+        run.account.account_id,
+        kind,
+        [external_offer(link) for link in chosen],
+        [link.provider_link_id for link in chosen],
+        [link.name for link in chosen],
+        [link.url for link in chosen],
+        [link.claim_limit for link in chosen],
+        [link.expires_at for link in chosen],
+    )
+    if rows:
+        log.info("links imported", account_id=run.account.account_id, kind=kind, count=len(rows))
+    return bool(rows)
 
 
 async def _count(

@@ -13,7 +13,7 @@ import asyncpg
 import msgspec
 import structlog
 
-from tracker.accounts import reconcile, session, transactions
+from tracker.accounts import messages, reconcile, session, transactions
 from tracker.accounts.backoff import backoff
 from tracker.accounts.waiting import wait_any
 from tracker.accounts.work import JOBS, SQL, Account, Run, load_account, wake
@@ -36,6 +36,7 @@ HANDLERS: dict[Job, Handler] = {
     "pools": keeper.keep,
     "reconcile": reconcile.reconcile,
     "transactions": transactions.poll,
+    "messages": messages.read,
 }
 LEASE = 60.0
 SEED_EVERY = 30.0
@@ -79,7 +80,13 @@ class JobRunner:
             account = await load_account(self._pool, claimed.account_id)
             if account is not None:
                 await self._attempt(account, claimed)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        except (
+            asyncpg.PostgresError,
+            asyncpg.InterfaceError,
+            asyncpg.InternalClientError,
+            OSError,
+            TimeoutError,
+        ) as error:
             # The lease ends by itself, and the job runs again then.
             log.warning("account job could not be finished", account_id=claimed.account_id, reason=type(error).__name__)
         except asyncio.CancelledError:
@@ -94,7 +101,14 @@ class JobRunner:
         except ProviderError as error:
             await session.show_failure(self._pool, account, error)
             await self._failed(claimed, error)
-        except (RedisError, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (
+            RedisError,
+            OSError,
+            TimeoutError,
+            asyncpg.PostgresError,
+            asyncpg.InterfaceError,
+            asyncpg.InternalClientError,
+        ) as error:
             await self._failed(claimed, ProviderError("transient", f"A store is in trouble ({type(error).__name__})."))
         except Exception as error:
             # A defect in one account's job must not stop everybody's.
@@ -224,7 +238,13 @@ async def _dispatch(
             claimed = None
             try:
                 claimed = await runner.claim() if len(running) < side_by_side else None
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+            except (
+                asyncpg.PostgresError,
+                asyncpg.InterfaceError,
+                asyncpg.InternalClientError,
+                OSError,
+                TimeoutError,
+            ) as error:
                 log.warning("account jobs wait for the database", reason=type(error).__name__)
             if claimed is None:
                 await wait_any(settings.idle_poll, wake, stop, freed)
@@ -242,6 +262,13 @@ async def _repeat(action: Callable[[], Awaitable[object]], seconds: float, stop:
     while not stop.is_set():
         try:
             await action()
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, RedisError, OSError, TimeoutError) as error:
+        except (
+            asyncpg.PostgresError,
+            asyncpg.InterfaceError,
+            asyncpg.InternalClientError,
+            RedisError,
+            OSError,
+            TimeoutError,
+        ) as error:
             log.warning("account jobs wait for a store", reason=type(error).__name__)
         await wait_any(seconds, stop)

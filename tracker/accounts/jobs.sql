@@ -1,7 +1,7 @@
 -- Account jobs: periodic work per account, each run by one worker at a time under a lease.
 
 -- name: seed
--- Every account has its four jobs.
+-- Every account has its jobs.
 INSERT INTO account_jobs (account_id, job)
 SELECT a.account_id, j.job FROM accounts a CROSS JOIN unnest($1::text[]) AS j (job)
 WHERE NOT EXISTS (SELECT FROM account_jobs x WHERE x.account_id = a.account_id AND x.job = j.job)
@@ -58,7 +58,7 @@ WHERE account_id = $1 AND job = $2 AND lease_token = $3;
 -- name: account
 -- What a job needs of its account.
 SELECT account_id, provider, provider_account_id, platform_user_id, username, profile_url, shard, api_key_sealed,
-       session_state, session_changed_at, created_at
+       session_state, session_changed_at, created_at, import_prefix
 FROM accounts WHERE account_id = $1;
 
 -- name: session

@@ -8,21 +8,23 @@ not found, and slowly without any webhook, since webhooks can be paused.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 import structlog
 
+from tracker.accounts import feed, inference, newcomers
 from tracker.accounts.counters import SQL, Moved, list_counters
 from tracker.accounts.facts import Fact, record
 from tracker.accounts.looks import Edge, looking_seconds, new_edges, next_look
-from tracker.accounts.work import Run
-from tracker.providers.base import FIRST_SEEN, LinkSubscriber, PlatformEvent, ProviderError
+from tracker.accounts.work import Run, wake
+from tracker.providers.base import EXACT, FIRST_SEEN, LinkSubscriber, PlatformEvent, ProviderError
 from tracker.stores.postgres import Connection, Pool
 
 FIRST_PAGES = 3  # pages of a list read at the first try; four times as many at each further one
 MOST_EXTERNAL = 5
 LATEST_PAGES = 4
+OVERDUE, MISSED_FOR = timedelta(minutes=15), timedelta(days=1)
 
 log = structlog.get_logger()
 
@@ -44,20 +46,30 @@ class Times:
 
 async def reconcile(run: Run) -> float:
     """List the counters, read the lists of links that moved, store what they prove. Returns seconds to the next look."""
+    traits = run.client.traits
+    if traits.edges == "feed":
+        return await feed.follow(run)
     account_id = run.account.account_id
     moved: list[Moved] = []
     for row in await run.pool.fetch(SQL["kinds"], account_id):
         moved += await list_counters(run, row["kind"])
+    # Where a guess depends on it that nobody is missing, the newest fans are read too.
+    if not traits.tells_fans or (traits.edges == "counters" and moved):
+        await newcomers.note(run)
     waiting = await _waiting(run)
     tried = {int(link): times for link, times in (run.state.get("tries") or {}).items()}
     tries: dict[int, int] = {}
     found = 0
+    missed = False
     times = Times()
+    if traits.edges == "counters":
+        return await _infer(run, moved, waiting, tried)
     for link in _worth_reading(run, moved, waiting):
         tries_before = tried.get(link.inventory_link_id, 0)
         told = {fan: fans.at for fan, fans in waiting.items()}
         events = await _read(run, link, told, tries_before, times)
         found += len(events)
+        missed = missed or any(_untold(run, event, told) for event in events)
         for event in events:
             waiting.pop(event.fan_id, None)
         if len(events) < link.missing and not link.external:
@@ -67,6 +79,8 @@ async def reconcile(run: Run) -> float:
     await _give_up(run, tries)
     run.state["tries"] = {str(link): times for link, times in tries.items()}
     run.state["listed"] = True
+    if missed and traits.tells_fans:
+        await wake(run.pool, account_id, "messages")
     log.info(
         "links reconciled",
         account_id=account_id,
@@ -77,6 +91,33 @@ async def reconcile(run: Run) -> float:
         unexplained=len(tries),
     )
     return _next_run(run, [fan.heard_at for fan in (await _waiting(run)).values()], tries)
+
+
+def _untold(run: Run, event: PlatformEvent, told: dict[str, datetime]) -> bool:
+    """Whether a webhook should have told of it long ago: then messages were missed as well."""
+    exact = event.precision_seconds == EXACT and event.fan_id not in told
+    return exact and OVERDUE < run.now() - event.at < MISSED_FOR
+
+
+async def _infer(run: Run, moved: list[Moved], waiting: dict[str, Waiting], tried: dict[int, int]) -> float:
+    """Links that only count: pair the one new fan with the one counter that moved, or let go what cannot be told apart."""
+    said = inference.verdict(moved, waiting)
+    if said == "pair":
+        (link,), ((fan_id, fan),) = moved, waiting.items()
+        event = inference.guess(link, fan_id, fan.at)
+        async with run.pool.acquire() as connection, connection.transaction():
+            if await record(connection, [Fact(run.account.account_id, event, "poll")]):
+                await connection.execute(SQL["read_up_to"], link.inventory_link_id, 1)
+        moved, waiting = [], {}
+    elif said == "ambiguous":
+        await run.pool.execute(SQL["give_up"], [link.inventory_link_id for link in moved])
+        log.info("links and fans cannot be told apart", account_id=run.account.account_id, fans=len(waiting))
+        moved = []
+    tries = {link.inventory_link_id: tried.get(link.inventory_link_id, 0) + 1 for link in moved}
+    await _give_up(run, tries)
+    run.state["tries"] = {str(link): times for link, times in tries.items()}
+    run.state["listed"] = True
+    return _next_run(run, [fan.heard_at for fan in waiting.values()], tries)
 
 
 def _worth_reading(run: Run, moved: list[Moved], waiting: dict[str, Waiting]) -> list[Moved]:
@@ -92,7 +133,7 @@ def _worth_reading(run: Run, moved: list[Moved], waiting: dict[str, Waiting]) ->
 
 def _next_run(run: Run, heard: list[datetime], tries: dict[int, int]) -> float:
     settings = run.settings
-    times = [settings.reconcile_poll]
+    times = [min(settings.reconcile_poll, run.client.traits.looks_every or settings.reconcile_poll)]
     look = next_look(heard, run.now(), settings.reconcile_debounce, settings.reconcile_retry)
     if look is not None:
         times.append(max(look, 0.5))

@@ -18,6 +18,26 @@ FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::integer[], $8::t
   AS t (offer, provider_link_id, name, url, claim_limit, expires_at, clicks, subscribers, read)
 ON CONFLICT (account_id, kind, provider_link_id) DO NOTHING;
 
+-- name: adopt_unlisted
+-- Links only the feed of their users knows so far. Once listed they may be imported.
+INSERT INTO inventory_links (account_id, offer, kind, role, state, provider_link_id)
+SELECT $1, CASE WHEN $2 = 'tracking_link' THEN 'tracking' ELSE 'trial-0' END, $2, 'external', 'ready', t.provider_link_id
+FROM unnest($3::text[]) AS t (provider_link_id)
+ON CONFLICT (account_id, kind, provider_link_id) DO NOTHING;
+
+-- name: by_provider_id
+-- Our numbers of links the provider names.
+SELECT provider_link_id, inventory_link_id FROM inventory_links
+WHERE account_id = $1 AND kind = $2 AND provider_link_id = ANY($3::text[]);
+
+-- name: import
+-- Links made elsewhere, named for import, join the pools; their names may have been changed since we first saw them.
+UPDATE inventory_links l SET role = 'pool', offer = t.offer, name = t.name, url = t.url, claim_limit = t.claim_limit, expires_at = t.expires_at
+FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::integer[], $8::timestamptz[])
+  AS t (offer, provider_link_id, name, url, claim_limit, expires_at)
+WHERE l.account_id = $1 AND l.kind = $2 AND l.provider_link_id = t.provider_link_id AND l.role = 'external' AND l.state = 'ready'
+RETURNING l.inventory_link_id;
+
 -- name: count
 -- The counters as listed. One that fell takes what was read down with it, or the next subscriber would go unnoticed.
 UPDATE inventory_links l SET clicks_seen = t.clicks, subscribers_seen = t.subscribers,

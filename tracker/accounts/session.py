@@ -18,8 +18,8 @@ RELAXED = 10
 async def check(run: Run) -> float:
     """The 'session' job: ask the provider, keep what it says; a login that came back wakes the other jobs."""
     info = await run.client.info()
-    if await describe(run.pool, run.account, info, run.settings.platform_url):
-        await publish_account(run.pool, run.redis, run.account.account_id, run.settings.platform_url)
+    if await describe(run.pool, run.account, info, run.platform_url):
+        await publish_account(run.pool, run.redis, run.account.account_id, run.platform_url)
     await set_state(run.pool, run.account.account_id, info.session, info.session_message)
     if info.session == "ok" and run.account.session_state in ("reconnecting", "dead"):
         await resume(run.pool, run.account.account_id)
@@ -74,5 +74,5 @@ async def prove(connection: Connection | Pool, account: Account) -> None:
 
 async def resume(connection: Connection | Pool, account_id: str) -> None:
     """The login is back: what backed off because of it runs now."""
-    for job in ("pools", "reconcile", "transactions"):
+    for job in ("pools", "reconcile", "transactions", "messages"):
         await wake(connection, account_id, job, urgent=True)

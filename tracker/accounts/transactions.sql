@@ -1,12 +1,19 @@
 -- Transactions: how far the money feed is read.
 
 -- name: types
--- What is known of transactions whose type a feed did not tell.
-SELECT DISTINCT ON (t.transaction_id) t.transaction_id, e.detail
+-- What is known of transactions whose type or payer a feed did not tell.
+SELECT DISTINCT ON (t.transaction_id) t.transaction_id, e.fan_id, e.detail
 FROM unnest($2::text[]) AS t (transaction_id)
 CROSS JOIN LATERAL unnest(ARRAY['loading', 'done', 'pending_return', 'undo']) AS s (status)
 JOIN platform_events e ON e.account_id = $1 AND e.event_key = 'tx:' || t.transaction_id || ':' || s.status
 ORDER BY t.transaction_id, e.first_seen_at;
+
+-- name: same_payment
+-- The fan's payment of a moment and amount, not yet taken back under another chargeback's id ($5).
+SELECT e.detail->>'transaction_id' FROM platform_events e
+WHERE e.account_id = $1 AND e.fan_id = $2 AND e.kind = 'transaction' AND e.at = $3
+  AND (e.detail->>'gross_cents')::bigint = $4 AND e.detail->>'transaction_id' <> $5
+ORDER BY e.detail->>'transaction_id' LIMIT 1;
 
 -- name: oldest_loading
 -- The earliest payment still believed to be pending, within $2 days.

@@ -15,7 +15,7 @@ from tracker.stores.queries import load_queries
 from tracker.stores.valkey import Client
 
 SQL = load_queries("tracker.accounts", "jobs.sql")
-JOBS: tuple[Job, ...] = ("session", "pools", "reconcile", "transactions")
+JOBS: tuple[Job, ...] = ("session", "pools", "reconcile", "transactions", "messages")
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +32,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     session_state: SessionState
     session_changed_at: datetime
     created_at: datetime
+    import_prefix: str | None = None
 
 
 @dataclass
@@ -45,6 +46,11 @@ class Run:
     client: AccountClient
     state: dict[str, Any] = field(default_factory=dict)
     problem: str = ""  # something a person should see although the run went on
+
+    @property
+    def platform_url(self) -> str:
+        """Where the account's links and page live."""
+        return self.settings.fansly_url if self.account.provider == "fansly" else self.settings.platform_url
 
     def now(self) -> datetime:
         """The present, UTC."""

@@ -37,6 +37,7 @@ class LinkSubscriber:
     inventory_link_id: int
     ours: bool = True  # False: a link of the account that is not in a pool of ours
     free: bool = False  # a free-trial link: the price paid is 0
+    inferred: bool = False  # nobody told: one new fan and one link's counter moved together
 
 
 @dataclass(frozen=True, slots=True)

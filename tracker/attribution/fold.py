@@ -23,6 +23,9 @@ from tracker.attribution.facts import (
 from tracker.attribution.money import transactions
 from tracker.attribution.subscriptions import subscriptions
 
+INFERRED = 0.8
+"""The most a binding may claim whose link nobody told (upstream spec 5, Fansly)."""
+
 
 def choose(events: Iterable[FanEvent], leases: Mapping[int, Sequence[Click]]) -> tuple[Credit, ...]:
     """The credit of each of the fan's subscriptions, in time order.
@@ -58,6 +61,7 @@ def _credit(subscription: Subscription, leased: Sequence[Click]) -> Credit:
     others = [subscription.at - other for other, click in qualifying if click.click_id != winner.click_id]
     spread, exclusive = subscription.end - subscription.at, winner.lease == "exclusive"
     sure = confidence(subscription.at - at, others, spread=spread, exclusive=exclusive)
+    sure = min(sure, INFERRED) if link.inferred else sure
     return Credit(subscription, winner, None, len(qualifying), sure)
 
 

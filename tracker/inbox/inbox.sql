@@ -29,8 +29,9 @@ WHERE w.webhook_id = $1 AND w.processed_at IS NULL FOR UPDATE OF w SKIP LOCKED;
 SELECT webhook_id FROM webhooks WHERE processed_at IS NULL ORDER BY webhook_id LIMIT $1;
 
 -- name: sibling
--- Another account of the same team that a team-wide webhook names.
-SELECT account_id, platform_user_id FROM accounts WHERE team_id = $1 AND provider = $2 AND provider_account_id = $3;
+-- Another account of the same team that a team-wide webhook names. Onlymonster has two ids for each: its own and the platform's.
+SELECT account_id, platform_user_id FROM accounts WHERE team_id = $1 AND provider = $2 AND (provider_account_id = $3 OR (platform_user_id = $3 AND $2 = 'onlymonster'))
+ORDER BY provider_account_id = $3 DESC LIMIT 1;
 
 -- name: finish
 -- What became of each delivery.

@@ -71,7 +71,13 @@ async def run_inbox(
         wake.clear()
         try:
             processed = await process_batch(pool, settings)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        except (
+            asyncpg.PostgresError,
+            asyncpg.InterfaceError,
+            asyncpg.InternalClientError,
+            OSError,
+            TimeoutError,
+        ) as error:
             log.warning("inbox waits for the database", reason=type(error).__name__)
             await wait_any(1.0, stop)
             continue
@@ -131,7 +137,7 @@ async def _judge(connection: Connection, row: asyncpg.Record) -> _Verdict:
     try:
         reader = WEBHOOKS[row["provider"]]
         named = reader.envelope(row["body"])[1]
-        if named and named != row["provider_account_id"]:
+        if named and named not in (row["provider_account_id"], creator_id):
             # A team-wide webhook brings every account's events to one address.
             sibling = await connection.fetchrow(SQL["sibling"], row["team_id"], row["provider"], named)
             if sibling is None:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import msgspec
 import structlog
 
-from tracker.inventory.offers import tracking_url
+from tracker.inventory.offers import link_url
 from tracker.providers.base import AccountClient, LinkKind, ProviderLink
 from tracker.stores.postgres import Connection, Pool
 from tracker.stores.queries import load_queries
@@ -49,7 +49,7 @@ async def confirm(
     connection: Connection | Pool, inventory_link_id: int, link: ProviderLink, platform_url: str, username: str
 ) -> bool:
     """Put a made link into use. False when somebody else did already."""
-    url = link.url or tracking_url(platform_url, username, link.code)
+    url = link_url(platform_url, username, link)
     return bool(
         await connection.fetchval(
             SQL["ready"], inventory_link_id, link.provider_link_id, url, link.claim_limit, link.expires_at

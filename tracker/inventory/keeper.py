@@ -51,7 +51,7 @@ async def keep(run: Run) -> float:
     """
     if not run.account.username:
         await _learn_username(run)
-    await publish_account(run.pool, run.redis, run.account.account_id, run.settings.platform_url)
+    await publish_account(run.pool, run.redis, run.account.account_id, run.platform_url)
     lost = await _find_unconfirmed(run)
     wanted = await _plan(run)
     trouble: ProviderError | None = None
@@ -61,7 +61,7 @@ async def keep(run: Run) -> float:
         lost += unconfirmed
         refused = _refused(run)
         wanted = [link for link in wanted if link.offer not in refused]
-    await publish_account(run.pool, run.redis, run.account.account_id, run.settings.platform_url)
+    await publish_account(run.pool, run.redis, run.account.account_id, run.platform_url)
     if trouble is not None:
         raise trouble
     looks = int(run.state.get("looks", 0))
@@ -79,7 +79,7 @@ async def retire(run: Run, inventory_link_id: int, reason: str) -> bool:
 
 async def _learn_username(run: Run) -> None:
     # A tracking link's URL is made of the creator's name, so it has to be known before the first is made.
-    await describe(run.pool, run.account, await run.client.info(), run.settings.platform_url)
+    await describe(run.pool, run.account, await run.client.info(), run.platform_url)
     account = await load_account(run.pool, run.account.account_id)
     if account is None or not account.username:
         raise ProviderError("transient", "The provider does not tell the creator's username yet.")
@@ -94,7 +94,7 @@ async def _find_unconfirmed(run: Run) -> int:
     wanted = {row["inventory_link_id"] for row in rows}
     account = run.account
     found = await adopt.search(
-        run.pool, run.client, account.account_id, wanted, run.settings.platform_url, account.username
+        run.pool, run.client, account.account_id, wanted, run.platform_url, account.username
     )
     now = run.now()
     given_up = [
@@ -200,7 +200,7 @@ async def _create_batch(run: Run, batch: list[Wanted]) -> tuple[ProviderError | 
             stop = result
         elif uncertain > 1:
             stop = stop or result  # more than one lost answer in a batch: the provider is ill, leave it alone
-    await publish_account(run.pool, run.redis, run.account.account_id, run.settings.platform_url)
+    await publish_account(run.pool, run.redis, run.account.account_id, run.platform_url)
     return stop, uncertain
 
 
@@ -224,7 +224,7 @@ async def _create(run: Run, wanted: Wanted) -> None:
             reason=error.message,
         )
         raise
-    await adopt.confirm(run.pool, number, link, run.settings.platform_url, run.account.username)
+    await adopt.confirm(run.pool, number, link, run.platform_url, run.account.username)
 
 
 def _refuse(run: Run, offer: str, error: ProviderError) -> None:

@@ -53,4 +53,18 @@ def external_offer(link: ProviderLink) -> str:
 
 def tracking_url(platform_url: str, username: str, code: str) -> str:
     """Where a tracking link leads (upstream spec 1.3): creation answers no URL."""
-    return f"{platform_url.rstrip('/')}/{username}/c{code}"
+    return creator_url(platform_url, username, f"c{code}")
+
+
+def creator_url(platform_url: str, username: str, path: str) -> str:
+    """A place under the creator's page."""
+    return f"{platform_url.rstrip('/')}/{username}/{path}"
+
+
+def link_url(platform_url: str, username: str, link: ProviderLink) -> str:
+    """Where a link leads: as the provider tells, else made of its path or its campaign number."""
+    if link.url:
+        return link.url
+    return (
+        creator_url(platform_url, username, link.path) if link.path else tracking_url(platform_url, username, link.code)
+    )

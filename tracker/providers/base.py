@@ -228,6 +228,22 @@ def message_event(
     )
 
 
+def subscribed_event(
+    fan_id: str, at: datetime, *, price_cents: int | None = None, username: str = "", name: str = ""
+) -> PlatformEvent:
+    """A subscription known by its fan and exact time: a webhook's and a list's are one fact."""
+    return PlatformEvent(
+        event_key=f"sub:{fan_id}@{int(at.timestamp())}",
+        kind="subscribed",
+        fan_id=fan_id,
+        at=at,
+        precision_seconds=EXACT,
+        username=username,
+        name=name,
+        detail={"price_cents": price_cents, "sub_type": "", "username": username, "name": name},
+    )
+
+
 class SessionChange(msgspec.Struct, frozen=True):
     """The creator's login changed at platform time `at` (None: not told)."""
 

@@ -219,7 +219,7 @@ async def test_session_events_in_any_order_show_the_latest(pool: Pool, account: 
     )
     await process_batch(pool, SETTINGS)
     assert await state() == ("ok", False)
-    assert await pool.fetchval("SELECT count(*) FROM account_jobs WHERE due_at <= now()") == 4, (
+    assert await pool.fetchval("SELECT count(*) FROM account_jobs WHERE due_at <= now()") == 5, (
         "what waited for the login runs"
     )
 

@@ -162,7 +162,7 @@ def test_session_events_carry_the_time_of_the_login_attempt(event: str, state: s
     assert reading.session.state == state
     assert reading.session.at == datetime(2026, 11, 22, 20, 27, 10, tzinfo=UTC)
     assert bool(reading.session.message) == (state != "ok")
-    assert jobs(reading) == ({"session", "pools", "reconcile", "transactions"} if state == "ok" else set())
+    assert jobs(reading) == ({"session", "pools", "reconcile", "transactions", "messages"} if state == "ok" else set())
 
 
 @pytest.mark.parametrize("event", ["users.typing", "subscriptions.expired", "fansly.tips.received", "brand.new", ""])

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from tracker.providers import fields
-from tracker.providers.base import EXACT, PlatformEvent, Reading, SessionChange, Unintelligible, Wake, message_event
+from tracker.providers.base import Reading, SessionChange, Unintelligible, Wake, message_event, subscribed_event
 from tracker.providers.fansly import rows
 from tracker.providers.onlyfansapi.webhooks import SESSION_EVENTS, OnlyFansApiWebhooks
 from tracker.providers.transport import json_body
@@ -37,29 +37,13 @@ class FanslyWebhooks(OnlyFansApiWebhooks):
         return reader(payload, creator_id) if reader else Reading(note=f"not used: {event or 'no event name'}")
 
 
-def subscribed_event(fan: str, at: Any, price: int | None, username: str, name: str) -> PlatformEvent | None:
-    """A subscription known by fan and time, so a webhook's and the subscriber list's are one; None without either."""
-    moment = rows.moment(at)
-    if not fan or moment is None:
-        return None
-    return PlatformEvent(
-        event_key=f"sub:{fan}@{int(moment.timestamp())}",
-        kind="subscribed",
-        fan_id=fan,
-        at=moment,
-        precision_seconds=EXACT,
-        username=username,
-        name=name,
-        detail={"price_cents": price, "sub_type": "", "username": username, "name": name},
-    )
-
-
 def _subscribed(payload: dict[str, Any], creator_id: str) -> Reading:
-    fan, price = fields.fan_id(payload.get("subscriberId")), rows.cents(payload.get("price"))
-    username, name = fields.text(payload.get("username"), 200), fields.text(payload.get("displayName"), 200)
-    event = subscribed_event(fan, payload.get("createdAt"), price, username, name)
-    if event is None or fan == creator_id:
+    fan, at = fields.fan_id(payload.get("subscriberId")), rows.moment(payload.get("createdAt"))
+    if not fan or at is None or fan == creator_id:
         return Reading(wakes=(_LOOK_SOON, _MONEY_SOON), rejected=True, note="cannot be used without fan and time")
+    price = rows.cents(payload.get("price"))
+    username, name = fields.text(payload.get("username"), 200), fields.text(payload.get("displayName"), 200)
+    event = subscribed_event(fan, at, price_cents=price, username=username, name=name)
     return Reading(events=(event,), wakes=(_LOOK_SOON,) if price == 0 else (_LOOK_SOON, _MONEY_SOON))
 
 

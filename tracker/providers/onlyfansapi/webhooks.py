@@ -165,7 +165,7 @@ def _session(event_type: str, payload: dict[str, Any]) -> Reading:
         or fields.moment(attempt.get("completed_at"))
         or fields.moment(attempt.get("started_at"))
     )
-    wakes = tuple(Wake(job, urgent=True) for job in ("session", "pools", "reconcile", "transactions"))
+    wakes = tuple(Wake(job, urgent=True) for job in ("session", "pools", "reconcile", "transactions", "messages"))
     return Reading(session=SessionChange(state, message, at), wakes=wakes if state == "ok" else ())
 
 

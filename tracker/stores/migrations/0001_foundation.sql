@@ -27,7 +27,7 @@ CREATE TABLE api_keys (
 CREATE TABLE accounts (
     account_id            text COLLATE "C" PRIMARY KEY,
     team_id               text NOT NULL REFERENCES teams,
-    provider              text NOT NULL,              -- 'onlyfansapi'
+    provider              text NOT NULL,              -- 'onlyfansapi' | 'onlymonster' | 'ofauth' | 'fansly'
     provider_account_id   text NOT NULL,              -- the provider's own id of this account
     platform_user_id      text NOT NULL DEFAULT '',   -- the creator's id on the platform
     username              text NOT NULL DEFAULT '',
@@ -37,6 +37,7 @@ CREATE TABLE accounts (
     shard                 smallint NOT NULL,          -- which {sN} hash tag its pools and click log live under
     api_key_sealed        bytea,                      -- provider credential, sealed (tracker/secrets.py)
     webhook_secret_sealed bytea,
+    import_prefix         text,                       -- links found there and named so join the pools, where none can be made; NULL: none
     session_state         text NOT NULL DEFAULT 'unknown',  -- 'ok' | 'reconnecting' | 'dead' | 'unknown'
     session_message       text NOT NULL DEFAULT '',
     session_changed_at    timestamptz NOT NULL DEFAULT now(),
@@ -256,6 +257,7 @@ CREATE TABLE fans (
     name                text NOT NULL DEFAULT '',
     first_subscribed_at timestamptz,
     unattributed_reason text,                         -- set while the fan has a subscription and no binding
+    messages_read_at    timestamptz,                  -- up to when the chat was last read
     first_seen_at       timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (account_id, fan_id)
 );
@@ -273,7 +275,7 @@ CREATE INDEX fan_queue_due ON fan_queue (due_at);
 -- Periodic work per account: reconcile links, poll transactions, keep pools, check the session.
 CREATE TABLE account_jobs (
     account_id  text NOT NULL REFERENCES accounts,
-    job         text NOT NULL,                        -- 'reconcile' | 'transactions' | 'pools' | 'session'
+    job         text NOT NULL,                        -- 'reconcile' | 'transactions' | 'pools' | 'session' | 'messages'
     due_at      timestamptz NOT NULL DEFAULT now(),
     lease_until timestamptz,
     lease_token text,

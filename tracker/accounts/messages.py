@@ -1,0 +1,111 @@
+"""Reads chats: the 'messages' job.
+
+Where webhooks tell messages, chats are read only after a gap (a session that was down, facts that came without their webhook)
+and in a slow sweep. Where nothing tells them, the chats that moved are read at every look. Only fans with a credit count, and
+one look takes a bounded number of calls: a fan passed over has their turn at the next.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+import structlog
+
+from tracker.accounts.facts import Fact, record
+from tracker.accounts.work import Run
+from tracker.stores.queries import load_queries
+
+SQL = load_queries("tracker.accounts", "messages.sql")
+OVERLAP = timedelta(minutes=10)
+ACTIVE_DAYS = 14
+NEXT_LOOK = 60.0
+LOOKS = 10  # looks one sweep takes at most
+MOST_FANS = 500
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+
+log = structlog.get_logger()
+
+
+async def read(run: Run) -> float:
+    """Read what is due within the budget; returns seconds to the next look. Raises ProviderError."""
+    means = run.client.traits.messages
+    if means == "unreadable":
+        return run.settings.messages_sweep
+    if means == "polled":
+        await _moved_chats(run)
+        return run.settings.messages_poll
+    return await _sweep(run)
+
+
+async def _sweep(run: Run) -> float:
+    """A part of a sweep through the chats of all active fans with a credit. A login that came back begins a new one."""
+    began = _time(run.state.get("began"))
+    looks = int(run.state.get("looks", 0))
+    if began is None or looks <= 0 or run.account.session_changed_at > began:
+        began, looks = run.now(), LOOKS
+    fans = await run.pool.fetch(SQL["bound"], run.account.account_id, began, ACTIVE_DAYS, None, MOST_FANS)
+    left = await _read_chats(run, fans)
+    run.state["began"] = began.isoformat()
+    run.state["looks"] = looks - 1 if left or len(fans) == MOST_FANS else 0
+    return NEXT_LOOK if run.state["looks"] else run.settings.messages_sweep
+
+
+async def _moved_chats(run: Run) -> None:
+    """The chats with something written since the last look."""
+    looked = _time(run.state.get("looked"))
+    now = run.now()
+    moved: dict[str, datetime | None] = {}
+    async for page in run.client.chats():
+        moved |= {chat.fan_id: chat.last_at for chat in page}
+        oldest = min((chat.last_at for chat in page if chat.last_at is not None), default=None)
+        until = looked - OVERLAP if looked is not None else run.account.created_at
+        if not page or oldest is None or oldest < until or run.client.calls >= run.settings.messages_budget:
+            break
+    account_id = run.account.account_id
+    # A fan may have written before we knew whose they are: every one is read once, whatever moved.
+    due = await run.pool.fetch(SQL["bound"], account_id, LONG_AGO, ACTIVE_DAYS, None, MOST_FANS)
+    rows = await run.pool.fetch(SQL["bound"], account_id, now, ACTIVE_DAYS, list(moved), MOST_FANS)
+    for row in rows:
+        at, read_at = moved[row["fan_id"]], row["messages_read_at"]
+        if read_at is not None and (at is None or at >= read_at - OVERLAP):
+            due.append(row)
+    # A chat that stayed over is still in the list then, and its fan's own position says from where to read.
+    if not await _read_chats(run, due):
+        run.state["looked"] = now.isoformat()
+
+
+async def _read_chats(run: Run, fans: list[asyncpg.Record]) -> int:
+    """Read the fans' chats while the budget lasts; returns how many fans were left over."""
+    found = 0
+    for place, row in enumerate(fans):
+        if run.client.calls >= run.settings.messages_budget:
+            log.info("messages wait for the next look", account_id=run.account.account_id, fans=len(fans) - place)
+            return len(fans) - place
+        found += await _read_chat(run, row)
+    if fans:
+        log.info(
+            "messages read", account_id=run.account.account_id, fans=len(fans), calls=run.client.calls, found=found
+        )
+    return 0
+
+
+async def _read_chat(run: Run, row: asyncpg.Record) -> int:
+    """Store a fan's messages since they were last read; older ones than the credit tell nothing."""
+    account_id, fan_id = run.account.account_id, row["fan_id"]
+    since = max(row["since"], row["messages_read_at"] or row["since"]) - OVERLAP
+    now = run.now()
+    found = 0
+    calls_before = run.client.calls
+    async for page in run.client.messages(fan_id):
+        facts = [Fact(account_id, one.event(fan_id), "poll") for one in page if one.from_fan and one.at >= since]
+        async with run.pool.acquire() as connection, connection.transaction():
+            found += len(await record(connection, facts))
+        if any(one.at < since for one in page) or run.client.calls - calls_before >= run.settings.messages_budget:
+            break
+    await run.pool.execute(SQL["read"], account_id, fan_id, now)
+    return found
+
+
+def _time(text: object) -> datetime | None:
+    return datetime.fromisoformat(text) if isinstance(text, str) else None
