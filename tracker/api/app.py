@@ -7,7 +7,7 @@ from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 
 from tracker import __version__
-from tracker.api import accounts, health, pools, postbacks, smart_links, webhooks
+from tracker.api import accounts, explain, health, pools, postbacks, smart_links, webhooks
 from tracker.api.auth import caller
 from tracker.api.errors import HANDLERS
 from tracker.api.services import Services
@@ -22,6 +22,7 @@ ROUTES = (
     smart_links.change_smart_link,
     smart_links.delete_smart_link,
     smart_links.smart_link_stats,
+    explain.explain_credit,
     pools.list_pools,
     postbacks.create_postback,
     postbacks.list_postbacks,

@@ -44,7 +44,9 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(run=run)
         return sub
 
-    command("up", _up, "Run everything on this machine: stores (unless configured elsewhere), edge, recorder, worker, api.")
+    command(
+        "up", _up, "Run everything on this machine: stores (unless configured elsewhere), edge, recorder, worker, api."
+    )
     command("edge", _edge, "Run the redirect edge.")
     command("recorder", _recorder, "Run the recorder: click log to PostgreSQL.")
     command("worker", _worker, "Run the worker: platform events, inventory, attribution, deliveries.")
@@ -55,12 +57,22 @@ def _parser() -> argparse.ArgumentParser:
     bootstrap = command("bootstrap", _bootstrap, "Make a team and print its API key, once.")
     bootstrap.add_argument("--team", default="My team", help="the team's name")
     bootstrap.add_argument("--json", action="store_true", help="print JSON")
+    explain = command("explain", _explain, "Tell why a fan, a conversion or a click is credited as it is.")
+    explain.add_argument("kind", choices=("fan", "conversion", "click"))
+    explain.add_argument("id", help="the fan's platform id, the conversion's or the click's id")
+    explain.add_argument("--account", help="the account whose fan is meant, when several know the id")
+    explain.add_argument("--json", action="store_true", help="print JSON, as GET /api/explain/{kind}/{id} answers")
     demo = command("demo", _demo, "Run the whole product against a fake platform with known ground truth.")
     demo.add_argument("--once", action="store_true", help="run, report, exit (non-zero when an invariant fails)")
     demo.add_argument("--json", action="store_true", help="print the report as JSON")
     demo.add_argument("--fans", type=int, default=300, help="simulated visitors (default 300)")
     demo.add_argument("--seed", type=int, default=1, help="random seed of the simulation")
-    demo.add_argument("--chaos", metavar="ROLE[,ROLE]", default="", help="kill -9 these in the middle: edge,recorder,worker,valkey,postgres")
+    demo.add_argument(
+        "--chaos",
+        metavar="ROLE[,ROLE]",
+        default="",
+        help="kill -9 these in the middle: edge,recorder,worker,valkey,postgres",
+    )
     return parser
 
 
@@ -142,6 +154,12 @@ def _bootstrap(settings: Settings, options: argparse.Namespace) -> int:
     else:
         print(f"Team {made['team_id']} is ready. Its API key, shown this once:\n\n    {made['api_key']}\n")
     return 0
+
+
+def _explain(settings: Settings, options: argparse.Namespace) -> int:
+    from tracker.cli.explain import run
+
+    return asyncio.run(run(settings, options.kind, options.id, options.account, as_json=options.json))
 
 
 def _demo(settings: Settings, options: argparse.Namespace) -> int:
