@@ -14,6 +14,7 @@ from typing import Any, Literal
 import msgspec
 
 from postbacks import templates
+from postbacks.destinations import networks
 from postbacks.destinations.base import Item, Kind, Plain
 from postbacks.egress import Answer, Request
 from postbacks.redaction import secret_parameters
@@ -84,13 +85,17 @@ class Postback(Plain):
         return Request(self._method, templates.render(self._url, facts), headers, body)
 
     def judge(self, items: Sequence[Item], answer: Answer) -> list[Verdict]:
-        """2xx is delivered, whatever the body does afterwards: the receiver has said that it has the event."""
+        """2xx is delivered, whatever the body does afterwards: the receiver has said that it has the event.
+
+        Except for the words of networks that are known to answer 200 to what they refuse.
+        """
         words = f"{answer.status} {answer.reason}".strip()
         if answer.note:
             words += f" ({answer.note})"
         retry_after = parse_retry_after(answer.headers.get("Retry-After"))
         if 200 <= answer.status < 300:
-            verdict = Verdict("delivered", words)
+            # Some networks refuse in a 200; what they are known to say is read.
+            verdict = networks.refusal(self.config.url, answer) or Verdict("delivered", words)
         elif 300 <= answer.status < 400:
             words += "; redirects are not followed: use the final address"
             verdict = Verdict("transient", words, retry_after)

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from postbacks.destinations import creatortraffic, meta, postback, snapchat, tiktok
+from postbacks.destinations import (
+    creatortraffic,
+    meta,
+    onlyautomator,
+    onlyfans_list,
+    onlyfans_note,
+    postback,
+    snapchat,
+    tiktok,
+    welcome_message,
+)
 from postbacks.destinations.base import Destination, Kind
 from postbacks.schema import ConfigError
 
@@ -15,6 +25,11 @@ KINDS: dict[str, Kind] = {
     "tiktok": tiktok.KIND,
     "snapchat": snapchat.KIND,
     "creatortraffic": creatortraffic.KIND,
+    "onlyfans_list": onlyfans_list.KIND,
+    "onlyfans_note": onlyfans_note.KIND,
+    "onlyautomator": onlyautomator.KIND,
+    "ofauth_message": welcome_message.KIND_OFAUTH,
+    "onlymonster_message": welcome_message.KIND_ONLYMONSTER,
 }
 
 
