@@ -22,7 +22,8 @@ OUTCOMES = {"lost": "competed", "expired": "too long before", "later": "only aft
 
 def timeline(told: Explanation) -> str:
     """The whole explanation, lines of text."""
-    lines = [f"{told.kind.capitalize()} {told.id} on {told.account_id} ({told.account_username})", ""]
+    username = f" ({told.account_username})" if told.account_username else ""
+    lines = [f"{told.kind.capitalize()} {told.id} on {told.account_id}{username}", ""]
     lines += [f"  {sentence}" for sentence in told.sentences]
     if told.kind != "fan" and told.fans:
         lines += ["", "  Fans: " + "; ".join(name(fan) for fan in told.fans)]
@@ -52,7 +53,8 @@ def _click(card: ClickCard) -> list[str]:
     lines = [f"click      {card.click_id} on '{card.smart_link_name}' ({card.smart_link_id})"]
     if card.is_bot:
         return [*lines, f"a machine's: {card.bot_reason}"]
-    link = f" {card.inventory_link_id} ({card.link_name})" if card.inventory_link_id is not None else ""
+    named = f" ({card.link_name})" if card.link_name else ""
+    link = f" {card.inventory_link_id}{named}" if card.inventory_link_id is not None else ""
     lines.append(f"lease {card.lease}{link}" + (f" until {moment(card.leased_until)}" if card.leased_until else ""))
     facts = [card.country, card.device_type, card.browser, card.external_click_id and f"ecid {card.external_click_id}"]
     lines.append(f"visitor {card.visitor} by {card.visitor_by}" + "".join(f", {fact}" for fact in facts if fact))

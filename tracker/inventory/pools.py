@@ -42,7 +42,10 @@ class LinkLeases(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PoolReport(msgspec.Struct, frozen=True, kw_only=True):
-    """A pool as a person sees it (spec 3). `leased` is None while Valkey is away. `sentence` says it in words."""
+    """A pool as a person sees it (spec 3). `sentence` says it in words.
+
+    `leased` counts links on loan to an edge too, and is None while Valkey is away.
+    """
 
     account_id: str
     username: str
