@@ -107,6 +107,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_format: Annotated[str, msgspec.Meta(pattern="^(json|console)$")] = option("json", "json or console.")
 
     @property
+    def service_urls(self) -> dict[str, str]:
+        """Base URLs of outside services that deliveries go to, by the service's name."""
+        names = (
+            "onlyfansapi",
+            "onlymonster",
+            "ofauth",
+            "onlyautomator",
+            "meta",
+            "tiktok",
+            "snapchat",
+            "creatortraffic",
+        )
+        return {name: getattr(self, f"{name}_url") for name in names}
+
+    @property
     def data_path(self) -> Path:
         """data_dir as an absolute path."""
         return Path(self.data_dir).expanduser().absolute()

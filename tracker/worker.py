@@ -76,6 +76,8 @@ async def run(settings: Settings) -> None:
                 retry=RetryPolicy(schedule=settings.delivery_schedule),
                 egress_allow=settings.egress_allow,
                 idle_poll=settings.idle_poll,
+                unseal=lambda destination_id, sealed: secrets.open(sealed, f"destination:{destination_id}"),
+                base_urls=settings.service_urls,
             ),
             wake=wakes.deliveries,
             stop=stop,

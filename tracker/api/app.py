@@ -7,7 +7,7 @@ from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 
 from tracker import __version__
-from tracker.api import accounts, explain, health, pools, postbacks, smart_links, webhooks
+from tracker.api import accounts, explain, health, pixels, pools, postbacks, smart_links, trials, webhooks
 from tracker.api.auth import caller
 from tracker.api.errors import HANDLERS
 from tracker.api.services import Services
@@ -31,6 +31,13 @@ ROUTES = (
     postbacks.delete_postback,
     postbacks.list_deliveries,
     postbacks.replay_deliveries,
+    pixels.create_connection,
+    pixels.list_connections,
+    pixels.get_connection,
+    pixels.change_connection,
+    pixels.delete_connection,
+    pixels.list_networks,
+    trials.send_test_event,
     webhooks.receive_webhook,
     health.live,
     health.ready,

@@ -83,7 +83,7 @@ async def create_postback(data: NewPostback, caller: Caller, services: Services)
             SQL["insert_destination"], destination_id, caller.team_id, "postback", "", config, data.smart_link_scope,
             list(dict.fromkeys(data.conversion_types)),
         )  # fmt: skip
-        await _link(connection, caller, destination_id, data.smart_link_ids)
+        await link_destination(connection, caller, destination_id, data.smart_link_ids)
     return envelope(await _one(services, caller, destination_id))
 
 
@@ -125,7 +125,7 @@ async def change_postback(postback_id: str, data: PostbackChange, caller: Caller
             SQL["update_destination"], caller.team_id, row["destination_id"], config, scope, types, data.state
         )
         await connection.execute(SQL["unlink_destination"], row["destination_id"])
-        await _link(connection, caller, row["destination_id"], links)
+        await link_destination(connection, caller, row["destination_id"], links)
     await services.redis.publish(WAKE_CHANNEL, b"deliveries")
     return envelope(await _one(services, caller, row["destination_id"]))
 
@@ -194,7 +194,7 @@ def _check(config: dict[str, Any], scope: str, links: list[str]) -> None:
         raise Invalid({field: [error.message + where]}) from error
 
 
-async def _link(connection: Any, caller: Caller, destination_id: str, links: list[str]) -> None:
+async def link_destination(connection: Any, caller: Caller, destination_id: str, links: list[str]) -> None:
     wanted = sorted({link.upper() for link in links})
     if not wanted:
         return
