@@ -186,18 +186,20 @@ async def _stay(stage: Stage, console: Console, stopping: asyncio.Event) -> None
         "\nClickbind stays up. Try it in your own browser: open a link, press Subscribe on the page, watch below.\n"
     )
     for key in LINKS:
-        console.print(f"  {key:8} {stage.link_url(key)}?ecid=my-own-click")
+        console.print(f"  {key:8} {stage.link_url(key)}?ecid=my-own-click", soft_wrap=True)
     console.print(
         f"\n  Management API  http://127.0.0.1:{stage.settings.api_port}/api/smart-links   key {stage.api_key}"
     )
     console.print("\nStop with Ctrl-C.\n")
+    # Back to the present, or whoever tries a link now subscribes seven hours after the click.
+    await stage.admin("clock/present", {})
     since = datetime.now(UTC)
     connection = await asyncpg.connect(database_url(stage.settings), timeout=10)
     try:
         while not stopping.is_set():
             for row in await connection.fetch(books.SQL["news"], since):
                 since = max(since, row["at"])
-                console.print(report.news(row), highlight=False, markup=False)
+                console.print(report.news(row), highlight=False, markup=False, soft_wrap=True)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), 0.5)
     finally:

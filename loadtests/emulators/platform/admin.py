@@ -47,6 +47,7 @@ class Admin:
             "faults": self.faults,
             "settings": self.settings,
             "clock/advance": self.advance,
+            "clock/present": self.present,
             "settle": self.settle,
             "notify": self.notify,
             "reset": self.reset,
@@ -91,6 +92,10 @@ class Admin:
     async def advance(self, body: Body) -> Any:
         """`{seconds}`."""
         return {"now": self._world.clock.advance(float(body["seconds"])).isoformat()}
+
+    async def present(self, body: Body) -> Any:
+        """Back to real time."""
+        return {"now": self._world.clock.to_present().isoformat()}
 
     async def clock(self, body: Body) -> Any:
         """Virtual now."""

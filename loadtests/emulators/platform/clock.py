@@ -26,6 +26,11 @@ class Clock:
             listener()
         return self.now()
 
+    def to_present(self) -> datetime:
+        """Back to real time. What is due later stays due then; what happened later stays in the future."""
+        self._offset = timedelta()
+        return self.now()
+
     def on_advance(self, listener: Callable[[], None]) -> None:
         """Call `listener` after every advance."""
         self._listeners.append(listener)
