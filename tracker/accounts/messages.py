@@ -18,6 +18,7 @@ from tracker.stores.queries import load_queries
 
 SQL = load_queries("tracker.accounts", "messages.sql")
 OVERLAP = timedelta(minutes=10)
+LATE = timedelta(minutes=2)  # how long after its time a message may show
 ACTIVE_DAYS = 14
 NEXT_LOOK = 60.0
 LOOKS = 10  # looks one sweep takes at most
@@ -68,7 +69,7 @@ async def _moved_chats(run: Run) -> None:
     rows = await run.pool.fetch(SQL["bound"], account_id, now, ACTIVE_DAYS, list(moved), MOST_FANS)
     for row in rows:
         at, read_at = moved[row["fan_id"]], row["messages_read_at"]
-        if read_at is not None and (at is None or at >= read_at - OVERLAP):
+        if read_at is not None and (at is None or at >= read_at - LATE):
             due.append(row)
     # A chat that stayed over is still in the list then, and its fan's own position says from where to read.
     if not await _read_chats(run, due):

@@ -22,13 +22,15 @@ Text = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
 class NewAccount(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """What connecting an account takes. webhook_secret: made here when absent."""
+    """What connecting an account takes. webhook_secret: made here when absent. import_prefix: where a provider cannot make
+    links (Onlymonster), the creator's links whose names begin so join the pools; absent: none."""
 
     provider_account_id: Text
     api_key: Text
     provider: str = "onlyfansapi"
     username: Annotated[str, msgspec.Meta(max_length=100)] = ""
     webhook_secret: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    import_prefix: Annotated[str, msgspec.Meta(max_length=64)] | None = None
 
 
 @post("/api/connected-accounts", status_code=201)
@@ -44,7 +46,7 @@ async def create_account(data: NewAccount, caller: Caller, services: Services) -
         made = await connection.fetchval(
             SQL["insert_account"], account_id, caller.team_id, data.provider, data.provider_account_id, data.username, shard,
             seal(data.api_key.encode(), f"account:{account_id}:api_key"),
-            seal(secret.encode(), f"account:{account_id}:webhook_secret"),
+            seal(secret.encode(), f"account:{account_id}:webhook_secret"), data.import_prefix,
         )  # fmt: skip
         if made is None:
             raise Refused(

@@ -21,8 +21,8 @@ SELECT api_key_id, team_id FROM found;
 
 -- name: insert_account
 -- A creator's connected account.
-INSERT INTO accounts (account_id, team_id, provider, provider_account_id, username, shard, api_key_sealed, webhook_secret_sealed)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+INSERT INTO accounts (account_id, team_id, provider, provider_account_id, username, shard, api_key_sealed, webhook_secret_sealed, import_prefix)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 ON CONFLICT (team_id, provider, provider_account_id) DO NOTHING RETURNING account_id;
 
 -- name: accounts

@@ -54,6 +54,7 @@ async def keep(run: Run) -> float:
     await publish_account(run.pool, run.redis, run.account.account_id, run.platform_url)
     lost = await _find_unconfirmed(run)
     wanted = await _plan(run)
+    _refused(run)
     trouble: ProviderError | None = None
     while wanted and trouble is None:
         batch, wanted = wanted[: run.settings.pool_batch], wanted[run.settings.pool_batch :]
@@ -93,9 +94,7 @@ async def _find_unconfirmed(run: Run) -> int:
         return 0
     wanted = {row["inventory_link_id"] for row in rows}
     account = run.account
-    found = await adopt.search(
-        run.pool, run.client, account.account_id, wanted, run.platform_url, account.username
-    )
+    found = await adopt.search(run.pool, run.client, account.account_id, wanted, run.platform_url, account.username)
     now = run.now()
     given_up = [
         row["inventory_link_id"]
@@ -127,12 +126,21 @@ async def _plan(run: Run) -> list[Wanted]:
         )
         for inventory_link_id, reason in decided.retire:
             await retire(run, inventory_link_id, reason)
-        if offer["offer"] not in refused:
+        if split_offer(offer["offer"])[0] not in run.client.traits.creates:
+            await _import_only(run, offer["offer"], decided)
+        elif offer["offer"] not in refused:
             plans.append((Wanted(offer["offer"], "pool", window), decided))
     wanted = [msgspec.structs.replace(link, role="reserve") for link, decided in plans if decided.create_reserve]
     for turn in range(max((decided.create for _, decided in plans), default=0)):
         wanted += [link for link, decided in plans if turn < decided.create]
     return wanted
+
+
+async def _import_only(run: Run, offer: str, decided: PoolPlan) -> None:
+    """A pool of imported links: one of them serves as the reserve, and a person is told how many are wanting."""
+    if decided.create_reserve:
+        await run.pool.execute(SQL["reserve_imported"], run.account.account_id, offer)
+    run.state["imports"] = {**(run.state.get("imports") or {}), offer: decided.create}
 
 
 async def _targets(run: Run, rows: Mapping[str, Sequence[asyncpg.Record]]) -> dict[str, int]:
@@ -238,5 +246,9 @@ def _refused(run: Run) -> set[str]:
     now = run.now().timestamp()
     refused = {offer: told for offer, told in (run.state.get("refused") or {}).items() if told["until"] > now}
     run.state["refused"] = refused
-    run.problem = "; ".join(f"{offer}: {told['reason']}" for offer, told in sorted(refused.items()))
+    problems = [f"{offer}: {told['reason']}" for offer, told in sorted(refused.items())]
+    for offer, wanting in sorted((run.state.get("imports") or {}).items()):
+        if wanting:
+            problems.append(f"{offer}: {wanting} more links are wanted; make them on the platform, named for import")
+    run.problem = "; ".join(problems)
     return set(refused)

@@ -42,6 +42,14 @@ WHERE inventory_link_id = ANY($1::bigint[]) AND state = 'creating';
 SELECT inventory_link_id, kind, offer, name, create_started_at FROM inventory_links
 WHERE account_id = $1 AND provider_link_id IS NULL AND (state = 'creating' OR retired_reason = 'create_lost');
 
+-- name: reserve_imported
+-- Where no link can be made, the newest imported one becomes the reserve, if the pool can spare it and there is none.
+UPDATE inventory_links SET role = 'reserve' WHERE inventory_link_id = (
+    SELECT max(inventory_link_id) FROM inventory_links
+    WHERE account_id = $1 AND offer = $2 AND role = 'pool' AND state = 'ready' HAVING count(*) >= 3
+) AND NOT EXISTS (
+    SELECT FROM inventory_links r WHERE r.account_id = $1 AND r.offer = $2 AND r.role = 'reserve' AND r.state = 'ready');
+
 -- name: retire
 -- Out of use, with the reason. What fans hold already still works, and is still read.
 UPDATE inventory_links SET state = 'retired', retired_at = now(), retired_reason = $2
