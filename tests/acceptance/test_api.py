@@ -153,7 +153,11 @@ async def test_malformed_requests_get_4xx(stage: Stage) -> None:
     assert status == 413
     assert (await _call(stage, "GET", "/api/smart-links?limit=0"))[0] in (400, 422)
     assert (await _call(stage, "GET", "/api/smart-links?limit=abc"))[0] in (400, 422)
-    assert (await _call(stage, "GET", "/api/smart-links/%00"))[0] == 404
+    assert (await _call(stage, "GET", "/api/smart-links/%00"))[0] == 400
+    assert (await _call(stage, "GET", "/api/smart-links/nonsense"))[0] == 404
+    new = {"account_id": stage.account_ids["ava"], "name": "a\x00b", "link_type": "tracking_link"}
+    assert (await _call(stage, "POST", "/api/smart-links", new))[0] == 400
+    assert (await _call(stage, "GET", "/api/smart-links?offset=99999999999999999999"))[0] in (400, 422)
     assert (await _call(stage, "GET", "/api/nothing"))[0] == 404
 
 

@@ -80,6 +80,11 @@ def too_deep(request: Request[Any, Any, Any], error: RecursionError) -> Response
     return _answer(400, {"error": "BAD_REQUEST", "message": "The JSON body is nested too deeply."})
 
 
+def not_storable(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
+    """Text no database column takes, such as NUL or half a surrogate pair, wherever it came in."""
+    return _answer(400, {"error": "BAD_REQUEST", "message": "A value holds characters or a number that cannot be stored."})
+
+
 def store_away(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
     """A store is down: 503 with a Retry-After, so that a caller (a provider's webhook too) tries again."""
     log.warning("api.store_away", path=request.url.path, error=type(error).__name__)
@@ -100,6 +105,8 @@ HANDLERS: dict[Any, Any] = {
     ValidationException: bad_request,
     HTTPException: http_error,
     RecursionError: too_deep,
+    asyncpg.DataError: not_storable,
+    UnicodeEncodeError: not_storable,
     ConnectionError: store_away,
     TimeoutError: store_away,
     asyncpg.PostgresConnectionError: store_away,
