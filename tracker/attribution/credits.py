@@ -17,6 +17,7 @@ from tracker.facts import click_facts, rfc3339
 from tracker.stores.postgres import Connection
 
 _SEPARATOR = chr(31)
+ENQUEUED_AT_ONCE = 200  # the outbox compares the events of one call with each other: a long list costs its square
 
 
 @dataclass(frozen=True)
@@ -176,9 +177,9 @@ async def _insert(connection: Connection, rows: Sequence[Row], accounts: Mapping
     ]  # fmt: skip
     inserted = await connection.fetch(SQL["insert_conversions"], *_columns(columns))
     new = {row["conversion_id"] for row in inserted}
-    await enqueue(
-        connection, await _delivery_events(connection, [row for row in rows if row.conversion_id in new], accounts)
-    )
+    told = await _delivery_events(connection, [row for row in rows if row.conversion_id in new], accounts)
+    for start in range(0, len(told), ENQUEUED_AT_ONCE):
+        await enqueue(connection, told[start : start + ENQUEUED_AT_ONCE])
     return sorted(new)
 
 

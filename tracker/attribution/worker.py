@@ -19,7 +19,7 @@ from tracker.stores.postgres import Connection, Pool
 
 log = structlog.get_logger()
 
-BATCH = 64
+BATCH = 128
 RETRY_AFTER = timedelta(seconds=60)
 LOOK_AGAIN = 150  # ms until a fan whose clicks are being recorded is looked at again
 
@@ -39,7 +39,13 @@ async def run_attribution(
         wake.clear()
         try:
             taken, new = await fold_due(pool, price_wait=price_wait, recorded_until=recorded_until)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, TimeoutError) as error:
+        except (
+            OSError,
+            asyncpg.PostgresError,
+            asyncpg.InterfaceError,
+            asyncpg.InternalClientError,
+            TimeoutError,
+        ) as error:
             log.warning("attribution.store_away", error=str(error))
             taken, new = 0, []
             await asyncio.sleep(1)
