@@ -60,7 +60,7 @@ class ShardLocks:
         """End the session, and with it every lock."""
         try:
             await self._connection.close(timeout=2)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
             self._connection.terminate()
 
     def _terminated(self, connection: Any) -> None:
