@@ -188,7 +188,7 @@ async def _connect(bench: Vendors, vendor: str, number: int) -> Seat:
     creator = world.add_account(
         f"creator{number}",
         id=f"{'fansly_' if vendor == 'fansly' else ''}acct_{vendor}",
-        platform=network,
+        platform="fansly" if vendor == "fansly" else "onlyfans",
         vendors=[host],
     )
     theirs = {"onlymonster": str(creator.onlymonster_id), "ofauth": creator.connection_id}.get(vendor, creator.id)

@@ -92,6 +92,9 @@ def _connection(event: str, data: dict[str, Any], outer: dict[str, Any]) -> Read
     if state == "unknown":
         return Reading(wakes=(Wake("session", urgent=True),))
     at = fields.moment(outer.get("timestamp"))
+    if at is not None and at.microsecond == 0:
+        # Told in whole seconds: what we learnt earlier in the same second is not newer.
+        at = at.replace(microsecond=999_999)
     return Reading(session=SessionChange(state, message, at), wakes=_ALIVE if state == "ok" else ())
 
 
