@@ -36,6 +36,8 @@ ROUTES = (
     pixels.get_connection,
     pixels.change_connection,
     pixels.delete_connection,
+    pixels.list_connection_deliveries,
+    pixels.replay_connection,
     pixels.list_networks,
     trials.send_test_event,
     webhooks.receive_webhook,

@@ -21,7 +21,7 @@ from tracker.api.auth import SQL as SHARED
 from tracker.api.auth import Caller
 from tracker.api.envelope import envelope, page
 from tracker.api.errors import Invalid, not_found
-from tracker.api.postbacks import Limit, Offset, link_destination
+from tracker.api.postbacks import DeliveryState, Limit, Offset, Replay, delivery_row, link_destination, replayed
 from tracker.api.services import Services
 from tracker.clicklog import WAKE_CHANNEL
 from tracker.secrets import Secrets
@@ -137,6 +137,31 @@ async def delete_connection(connection_id: str, caller: Caller, services: Servic
         await connection.execute(SHARED["delete_destination"], caller.team_id, row["destination_id"])
         await abandon(connection, row["destination_id"])
     return envelope({"success": True})
+
+
+@get("/api/connections/{connection_id:str}/deliveries")
+async def list_connection_deliveries(
+    request: Request[Any, Any, Any],
+    connection_id: str,
+    caller: Caller,
+    services: Services,
+    delivery_state: Annotated[DeliveryState | None, Parameter(query="state")] = None,
+    limit: Limit = 50,
+    offset: Offset = 0,
+) -> dict[str, Any]:
+    """A connection's deliveries, newest first, with the platform's answers."""
+    row = await _row(services, caller, connection_id.upper())
+    rows = await services.pool.fetch(
+        SHARED["deliveries"], caller.team_id, row["destination_id"], delivery_state, limit + 1, offset
+    )
+    return page(request, [delivery_row(delivery) for delivery in rows], limit, offset)
+
+
+@post("/api/connections/{connection_id:str}/replay", status_code=200)
+async def replay_connection(connection_id: str, data: Replay, caller: Caller, services: Services) -> dict[str, Any]:
+    """Send dead deliveries again, under their own event ids: one, a range, or all."""
+    row = await _row(services, caller, connection_id.upper())
+    return await replayed(services, row["destination_id"], data)
 
 
 @get("/api/postback-networks")

@@ -28,6 +28,7 @@ ConversionType = Literal[
     "fan_sent_3_messages",
     "transaction_status",
 ]
+DeliveryState = Literal["waiting", "delivered", "skipped", "dead"]
 Limit = Annotated[int, Parameter(ge=1, le=1000)]
 Offset = Annotated[int, Parameter(ge=0)]
 
@@ -144,7 +145,7 @@ async def list_deliveries(
     postback_id: str,
     caller: Caller,
     services: Services,
-    delivery_state: Annotated[Literal["waiting", "delivered", "dead"] | None, Parameter(query="state")] = None,
+    delivery_state: Annotated[DeliveryState | None, Parameter(query="state")] = None,
     limit: Limit = 50,
     offset: Offset = 0,
 ) -> dict[str, Any]:
@@ -153,21 +154,26 @@ async def list_deliveries(
     rows = await services.pool.fetch(
         SQL["deliveries"], caller.team_id, row["destination_id"], delivery_state, limit + 1, offset
     )
-    return page(request, [_delivery(delivery) for delivery in rows], limit, offset)
+    return page(request, [delivery_row(delivery) for delivery in rows], limit, offset)
 
 
 @post("/api/smart-link-postbacks/{postback_id:str}/replay", status_code=200)
 async def replay_deliveries(postback_id: str, data: Replay, caller: Caller, services: Services) -> dict[str, Any]:
     """Send dead deliveries again: one, a range, or all of this postback."""
     row = await _row(services, caller, postback_id.upper())
+    return await replayed(services, row["destination_id"], data)
+
+
+async def replayed(services: Services, destination_id: str, data: Replay) -> dict[str, Any]:
+    """Send a destination's dead deliveries again; the answer says how many. Raises Refused when it is off."""
     async with services.pool.acquire() as connection:
         try:
             if data.event_id is not None:
-                count = int(await replay.replay_one(connection, data.event_id, row["destination_id"]))
+                count = int(await replay.replay_one(connection, data.event_id, destination_id))
             elif data.since is not None:
-                count = await replay.replay_range(connection, row["destination_id"], since=data.since, until=data.until)
+                count = await replay.replay_range(connection, destination_id, since=data.since, until=data.until)
             else:
-                count = await replay.replay_range(connection, row["destination_id"], until=data.until)
+                count = await replay.replay_range(connection, destination_id, until=data.until)
         except replay.ReplayError as error:
             raise Refused(409, "CANNOT_REPLAY", str(error)) from error
     await services.redis.publish(WAKE_CHANNEL, b"deliveries")
@@ -241,7 +247,8 @@ def postback(row: asyncpg.Record) -> dict[str, Any]:
     }
 
 
-def _delivery(row: asyncpg.Record) -> dict[str, Any]:
+def delivery_row(row: asyncpg.Record) -> dict[str, Any]:
+    """A delivery with its attempts. Match keys (a fan's address among them) are not facts a template could have sent."""
     return {
         "event_id": row["event_id"],
         "conversion_type": row["event_type"],
@@ -251,5 +258,5 @@ def _delivery(row: asyncpg.Record) -> dict[str, Any]:
         "next_attempt_at": row["due_at"].isoformat() if row["state"] == "waiting" else None,
         "created_at": row["created_at"].isoformat(),
         "finished_at": row["finished_at"].isoformat() if row["finished_at"] else None,
-        "facts": row["facts"],
+        "facts": {name: value for name, value in row["facts"].items() if not name.startswith("_")},
     }

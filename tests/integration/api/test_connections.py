@@ -195,6 +195,31 @@ async def test_a_paused_connection_is_resumed_with_a_new_token(
     assert [one.event_id for one in ads.events("meta")] == ["cnv-1"]
 
 
+async def test_what_a_connection_was_told_can_be_read_and_sent_again(
+    api: httpx.AsyncClient, ads: AdPlatforms, pool: Pool, settings: Settings
+) -> None:
+    made = await connect(api, "snapchat")
+    now = datetime.now(UTC)
+    await enqueue_all(pool, [Event("cnv-1", "new_subscriber", now, "t1", "SL1", FACTS | {"_ip": "nowhere"})])
+    config = msgspec.structs.replace(
+        FAST,
+        base_urls=settings.service_urls,
+        unseal=lambda owner, sealed: SECRETS.open(sealed, f"destination:{owner}"),
+    )
+    path = f"/api/connections/{made['id']}"
+    async with dispatching(pool, config):
+        await until(pool, "(SELECT state = 'dead' FROM deliveries)")
+        told = (await api.get(f"{path}/deliveries", params={"state": "dead"})).json()["data"][0]
+        assert "address" in told["verdict"]
+        assert not any(name.startswith("_") for name in told["facts"])
+        await pool.execute('UPDATE delivery_events SET facts = facts || \'{"_ip": "203.0.113.7"}\'::jsonb')
+        assert (await api.post(f"{path}/replay", json={})).json()["data"] == {"replayed": 1}
+        await until(pool, "(SELECT state = 'delivered' FROM deliveries)")
+    told = (await api.get(f"{path}/deliveries")).json()["data"][0]
+    assert "VALID" in told["attempts"][-1]["answer"]
+    assert TOKEN not in str(told)
+
+
 async def test_networks_are_listed(api: httpx.AsyncClient) -> None:
     rows = (await api.get("/api/postback-networks")).json()["data"]
     assert {"exoclick", "trafficstars", "taboola"} <= {row["name"] for row in rows}
