@@ -17,24 +17,28 @@ FROM smart_links s JOIN click_hours h USING (smart_link_id)
 WHERE s.account_id = ANY($1::text[]) AND h.hour >= $2 GROUP BY s.account_id, s.offer, h.hour;
 
 -- name: leases
--- Leases of each smart link by kind: since click id $2 (the last hour), and since $3 where that is earlier (the last day).
-SELECT s.account_id, s.offer, s.smart_link_id, s.name,
-       count(*) FILTER (WHERE c.lease = 'exclusive' AND c.click_id >= $2) AS hour_exclusive,
-       count(*) FILTER (WHERE c.lease = 'shared' AND c.click_id >= $2) AS hour_shared,
-       count(*) FILTER (WHERE c.lease = 'reserve' AND c.click_id >= $2) AS hour_reserve,
-       count(*) FILTER (WHERE c.lease = 'exclusive') AS day_exclusive,
-       count(*) FILTER (WHERE c.lease = 'shared') AS day_shared,
-       count(*) FILTER (WHERE c.lease = 'reserve') AS day_reserve
+-- Leases of each smart link by kind: since click id $2 (the last hour), and since the full hour $4, whose first click id is $3.
+-- All clicks of the day are counted by the exact rollup; the few that are not exclusive have an index of their own.
+SELECT s.account_id, s.offer, s.smart_link_id, s.name, h.hour_exclusive, h.hour_shared, h.hour_reserve,
+       greatest(t.clicks - d.others, 0) AS day_exclusive, d.day_shared, d.day_reserve
 FROM smart_links s
-LEFT JOIN clicks c ON c.smart_link_id = s.smart_link_id AND c.click_id >= least($2::text, $3::text) AND NOT c.is_bot
-WHERE s.account_id = ANY($1::text[])
-GROUP BY s.account_id, s.offer, s.smart_link_id HAVING s.state <> 'deleted' OR count(c.click_id) > 0
-ORDER BY s.smart_link_id;
+CROSS JOIN LATERAL (
+    SELECT count(*) FILTER (WHERE c.lease = 'exclusive') AS hour_exclusive,
+           count(*) FILTER (WHERE c.lease = 'shared') AS hour_shared,
+           count(*) FILTER (WHERE c.lease = 'reserve') AS hour_reserve
+    FROM clicks c WHERE c.smart_link_id = s.smart_link_id AND c.click_id >= $2 AND NOT c.is_bot) h
+CROSS JOIN LATERAL (
+    SELECT count(*) AS others, count(*) FILTER (WHERE c.lease = 'shared') AS day_shared,
+           count(*) FILTER (WHERE c.lease = 'reserve') AS day_reserve
+    FROM clicks c WHERE c.smart_link_id = s.smart_link_id AND c.click_id >= $3 AND NOT c.is_bot AND c.lease <> 'exclusive') d
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(r.clicks), 0)::bigint AS clicks FROM click_hours r
+    WHERE r.smart_link_id = s.smart_link_id AND r.hour >= $4) t
+WHERE s.account_id = ANY($1::text[]) AND (s.state <> 'deleted' OR t.clicks > 0) ORDER BY s.smart_link_id;
 
--- name: stays
--- Mean seconds from a click to its latest visit, of clicks whose whole lease has passed: one hour's, a lease ago.
-SELECT t.account_id, t.offer, avg(extract(epoch FROM c.last_visit_at - c.clicked_at))::float8 AS stay
-FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS t (account_id, offer, from_id, to_id)
-JOIN smart_links s ON s.account_id = t.account_id AND s.offer = t.offer
-JOIN clicks c ON c.smart_link_id = s.smart_link_id AND c.click_id >= t.from_id AND c.click_id < t.to_id
-WHERE NOT c.is_bot GROUP BY t.account_id, t.offer;
+-- name: stay
+-- Mean seconds from a click of a pool to its latest visit, of clicks between two ids: a lease ago, when all of it has passed.
+-- One pool at a time: the ids have to be known to the planner, or it reads all clicks of the smart links.
+SELECT avg(extract(epoch FROM c.last_visit_at - c.clicked_at))::float8 AS stay
+FROM smart_links s JOIN clicks c ON c.smart_link_id = s.smart_link_id AND c.click_id >= $3 AND c.click_id < $4
+WHERE s.account_id = $1 AND s.offer = $2 AND NOT c.is_bot;

@@ -25,7 +25,7 @@ PoolName = tuple[str, str]  # account_id, offer
 
 
 class Leases(msgspec.Struct, frozen=True):
-    """New leases of a stretch of time, by kind."""
+    """New leases of a stretch of time, by kind. A last day begins with the full hour 24 hours ago."""
 
     exclusive: int = 0
     shared: int = 0
@@ -73,17 +73,10 @@ async def demands(
     hours: dict[PoolName, dict[datetime, int]] = defaultdict(dict)
     for row in await store.fetch(SQL["hours"], accounts, since):
         hours[row["account_id"], row["offer"]][row["hour"]] = row["clicks"]
-    ends = [now - windows[name] - AFTER_WINDOW for name in names]
-    stays = {
-        (row["account_id"], row["offer"]): row["stay"]
-        for row in await store.fetch(
-            SQL["stays"],
-            [account_id for account_id, _ in names],
-            [offer for _, offer in names],
-            [first_ulid(end - HOUR) for end in ends],
-            [first_ulid(end) for end in ends],
-        )
-    }
+    stays: dict[PoolName, float] = {}
+    for name in names:
+        end = now - windows[name] - AFTER_WINDOW
+        stays[name] = await store.fetchval(SQL["stay"], *name, first_ulid(end - HOUR), first_ulid(end)) or 0.0
     recent: dict[PoolName, int] = defaultdict(int)
     for row in leases:
         recent[row["account_id"], row["offer"]] += sum(row[f"hour_{kind}"] for kind in KINDS)
@@ -92,14 +85,14 @@ async def demands(
             hours=_series(hours[name], now - DAY - windows[name], now),
             last_hour=recent[name],
             window=windows[name],
-            stay=stays.get(name, 0.0),
+            stay=stays[name],
         )
         for name in names
     }
 
 
 def _series(counts: Mapping[datetime, int], since: datetime, now: datetime) -> list[int]:
-    hour = since.replace(minute=0, second=0, microsecond=0)
+    hour = _full_hour(since)
     series = []
     while hour <= now:
         series.append(counts.get(hour, 0))
@@ -107,11 +100,15 @@ def _series(counts: Mapping[datetime, int], since: datetime, now: datetime) -> l
     return series
 
 
+def _full_hour(at: datetime) -> datetime:
+    return at.replace(minute=0, second=0, microsecond=0)
+
+
 async def account_demands(store: Pool | Connection, account_id: str, now: datetime) -> dict[str, tuple[Demand, Leases]]:
     """Per offer of one account: what its clicks ask, and the last hour's leases. Reads rollups and one hour of clicks."""
     pools = await store.fetch(SQL["pools"], None, account_id)
     since = first_ulid(now - HOUR)
-    leases = await store.fetch(SQL["leases"], [account_id], since, since)
+    leases = await store.fetch(SQL["leases"], [account_id], since, since, now - 2 * HOUR)
     asked = await demands(store, pools, leases, now)
     return {offer: (demand, _total(_of(leases, (account_id, offer)), "hour")) for (_, offer), demand in asked.items()}
 
@@ -124,7 +121,8 @@ async def report(
     if not pools:
         return []
     accounts = sorted({row["account_id"] for row in pools})
-    leases = await store.fetch(SQL["leases"], accounts, first_ulid(now - HOUR), first_ulid(now - DAY))
+    day = _full_hour(now - DAY)
+    leases = await store.fetch(SQL["leases"], accounts, first_ulid(now - HOUR), first_ulid(day), day)
     asked = await demands(store, pools, leases, now)
     held = await _leased(redis, pools, now)
     return [

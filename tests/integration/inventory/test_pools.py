@@ -59,6 +59,7 @@ async def test_a_pool_tells_its_leases_and_what_it_needs(pool: Pool, redis: Clie
         await clicked(pool, SL, 5, lease="shared")
         await clicked(pool, SL, 50, lease="none", is_bot=True)
         await clicked(pool, OTHER, 3, lease="reserve", ago=timedelta(hours=5))
+        await clicked(pool, OTHER, 2, lease="none", ago=timedelta(hours=5))
         await clicked(pool, OTHER, 1, ago=timedelta(hours=25))
         key = pool_key(1, ACCOUNT, "tracking")
         held: Any = await redis.zrange(key, 0, 1)

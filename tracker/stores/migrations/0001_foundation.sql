@@ -161,6 +161,7 @@ CREATE TABLE clicks (
 CREATE INDEX clicks_by_link ON clicks (smart_link_id, click_id);
 CREATE INDEX clicks_by_inventory ON clicks (inventory_link_id, click_id) WHERE inventory_link_id IS NOT NULL;
 CREATE INDEX clicks_by_visitor ON clicks (account_id, visitor, click_id) WHERE NOT is_bot;
+CREATE INDEX clicks_not_alone ON clicks (smart_link_id, click_id) WHERE lease <> 'exclusive' AND NOT is_bot;
 CREATE TABLE clicks_rest PARTITION OF clicks DEFAULT;
 
 -- Every later visit of a click (duplicates). The first visit is the click itself.
