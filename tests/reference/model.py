@@ -177,8 +177,8 @@ def _merged(start: int, sources: Sequence[Subscribed | LinkSubscriber]) -> Sub:
     )
 
 
-def _link_rank(link: LinkSubscriber) -> tuple[bool, bool, int, str]:
-    return (not link.ours, link.precision == FIRST_SEEN, link.at, link.event_key)
+def _link_rank(link: LinkSubscriber) -> tuple[bool, bool, bool, int, str]:
+    return (link.inferred, not link.ours, link.precision == FIRST_SEEN, link.at, link.event_key)
 
 
 def verdict(sub: Sub, clicks: Sequence[Click]) -> Verdict:

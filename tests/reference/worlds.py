@@ -199,6 +199,7 @@ def _subscription(random: Random, clock: _Clock, name: str, pool: list[PlatformL
                 inventory_link_id=link.inventory_link_id,
                 ours=link.ours,
                 free=link.free,
+                inferred=random.random() < 0.15,
             )
         )
     return events

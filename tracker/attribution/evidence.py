@@ -170,7 +170,7 @@ def as_event(row: asyncpg.Record | Mapping[str, Any]) -> FanEvent | None:
             timeless = row["precision_seconds"] == FIRST_SEEN
             return LinkSubscriber(
                 row["event_key"], at, FIRST_SEEN if timeless else row["precision_seconds"], seen_at,
-                row["inventory_link_id"], row["role"] != "external", row["link_kind"] == "free_trial",
+                row["inventory_link_id"], row["role"] not in (None, "external"), row["link_kind"] == "free_trial",
                 detail.get("inferred") is True,
             )  # fmt: skip
         case "transaction":

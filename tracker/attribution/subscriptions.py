@@ -91,10 +91,10 @@ def _best_time(draft: _Draft) -> tuple[int, int]:
 
 
 def _best_link(links: Sequence[LinkSubscriber]) -> LinkSubscriber | None:
-    # A list that gives the time of the subscription knows better than one that merely shows the fan; a link of ours
-    # says more than one that is not; the rest is only there to be the same in any order.
+    # What was told beats a guess. A link of ours says more than one that is not, a list that gives the time of the
+    # subscription more than one that merely shows the fan; the rest is only there to be the same in any order.
     return min(
         links,
-        key=lambda link: (not link.ours, link.precision == FIRST_SEEN, link.at, link.event_key),
+        key=lambda link: (link.inferred, not link.ours, link.precision == FIRST_SEEN, link.at, link.event_key),
         default=None,
     )

@@ -180,6 +180,7 @@ def platform_event(fan_id: str, event: FanEvent) -> PlatformEvent:
         }
     elif isinstance(event, LinkSubscriber):
         kind, precision, link = "link_subscriber", event.precision, event.inventory_link_id
+        detail = {"inferred": event.inferred}
     elif isinstance(event, TransactionSeen):
         kind = "transaction"
         names = ("transaction_id", "type", "status", "gross_cents", "net_cents", "description")

@@ -97,3 +97,12 @@ def test_a_link_visited_only_as_a_duplicate_counts_from_that_visit() -> None:
     moved = replace(a, visits=(*a.visits, ClickVisit(T - HOUR, 2, True)))
     assert history(folded([listed(T, 2)], [moved])) == [(T, "A", "subscribed")]
     assert folded([listed(T - 90 * MINUTE, 2)], [moved]).unattributed_reason == "no_click_before"
+
+
+def test_a_link_that_was_told_beats_one_that_was_guessed() -> None:
+    guess = replace(listed(T, 2), inferred=True)
+    clicks = [click("A", T - MINUTE), click("B", T - MINUTE, link=2)]
+    assert owners(folded([guess], clicks)) == ["B"]
+    assert owners(folded([guess, listed(T)], clicks)) == ["A"]
+    assert folded([guess, listed(T, 9, ours=False)], clicks).unattributed_reason == "organic"
+    assert folded([guess], clicks).bindings[0].confidence < 1
