@@ -268,7 +268,10 @@ class Dispatcher:
                     self._clerk.give_back(lane.empty())
                 if change is not None and change.what in ("paused", "disabled"):
                     break
-        self._clerk.give_back([claimed for claimed in batch if claimed.event_id not in settled])
+        left = [claimed for claimed in batch if claimed.event_id not in settled]
+        if left:
+            lane.shrink(len(left))
+            self._clerk.give_back(left)
 
     def _sent(self, task: asyncio.Task[None], lane: Lane) -> None:
         self._tasks.discard(task)

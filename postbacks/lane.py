@@ -40,6 +40,7 @@ class Lane:
         self._seconds = READ_AHEAD_SECONDS  # a smoothed duration of its attempts
         self._failing_since: datetime | None = None
         self._published = False
+        self._batch_cap = 0  # 0: as many as the destination takes
 
     @property
     def waiting(self) -> int:
@@ -80,7 +81,10 @@ class Lane:
         batch: list[Claimed] = []
         if self.destination is None or self.in_flight >= self._breaker.allowance(now, self._concurrency):
             return batch
-        while self._buffer and len(batch) < self.destination.batch_size:
+        most = self.destination.batch_size
+        if self._batch_cap:
+            most = min(most, self._batch_cap)
+        while self._buffer and len(batch) < most:
             claimed, usable_until = self._buffer.popleft()
             if usable_until < now:
                 returned.append(claimed)
@@ -88,6 +92,10 @@ class Lane:
             else:
                 batch.append(claimed)
         return batch
+
+    def shrink(self, size: int) -> None:
+        """A batch of `size` was refused whole, and there was no time to find out why: smaller ones from now on."""
+        self._batch_cap = max(1, size // 2)
 
     def empty(self) -> list[Claimed]:
         """Give up everything that was leased and not sent."""
@@ -105,6 +113,9 @@ class Lane:
         halting = next((verdict for verdict in verdicts if verdict.halts), None)
         outcomes = [verdict.outcome for verdict in verdicts]
         outcome = "delivered" if "delivered" in outcomes else outcomes[0]
+        if outcome == "delivered" and self._batch_cap:
+            most = self.destination.batch_size if self.destination else 1
+            self._batch_cap = 2 * self._batch_cap if 2 * self._batch_cap < most else 0
         was_open_until = self._breaker.open_until
         self._breaker = after(self._policy, self._breaker, outcome, now, begun=begun)
         self._failing_since, memory = long_memory(self._policy, self._failing_since, outcome, wall)

@@ -149,6 +149,44 @@ async def test_without_a_hint_the_bad_event_is_found_by_halving(
     assert [row["event_id"] for row in rows] == ["cnv-40", "cnv-5"]
 
 
+async def test_when_time_runs_out_smaller_batches_find_the_bad_event(
+    pool: Pool, ads: AdPlatforms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("postbacks.destinations.pixel.Pixel.screen", lambda *_: None)
+    monkeypatch.setattr("postbacks.destinations.matching.address", lambda facts: facts["_ip"])
+    monkeypatch.setattr("postbacks.destinations.meta.pointed_at", lambda verdict, count, _: [verdict] * count)
+    await connect(pool, "meta")
+    events = [event(n) for n in range(40)]
+    events[17] = event(17, facts={"_ip": "not an address"})
+    await enqueue_all(pool, events)
+    # No margin at all: never a second part in one lease.
+    async with dispatching(pool, dispatcher_config(ads, lease_margin=0.0, timeout=5.0)):
+        await until(pool, SETTLED)
+    assert await states(pool) == {"delivered": 39, "dead": 1}
+    assert await pool.fetchval("SELECT event_id FROM deliveries WHERE state = 'dead'") == "cnv-17"
+
+
+async def test_a_link_feeds_any_number_of_pixels(pool: Pool, ads: AdPlatforms) -> None:
+    for platform in PIXELS:
+        await connect(pool, platform)
+    await pool.execute(
+        "INSERT INTO destinations (destination_id, team_id, kind, config, secrets_sealed, event_types)"
+        " VALUES ('client', 't1', 'meta', $1, $2, '{new_subscriber}')",
+        {"pixel_id": "987654321", "events": {"new_subscriber": {"custom": "Fan"}}},
+        SECRETS.seal(msgspec.json.encode({"token": TOKEN}), "destination:client"),
+    )
+    await enqueue_all(pool, [event(1)])
+    async with dispatching(pool, dispatcher_config(ads)):
+        await until(pool, SETTLED)
+    told = {(one.platform, one.pixel, one.name) for platform in PIXELS for one in ads.events(platform)}
+    assert told == {
+        ("meta", PIXELS["meta"], "Subscribe"),
+        ("meta", "987654321", "Fan"),
+        ("tiktok", PIXELS["tiktok"], "Subscribe"),
+        ("snapchat", PIXELS["snapchat"], "SIGN_UP"),
+    }
+
+
 @pytest.mark.parametrize(
     ("platform", "mode", "outcome"),
     [
