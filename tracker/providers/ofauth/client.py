@@ -82,7 +82,7 @@ class Client:
         self.calls += 1
         response = await self._transport.exchange(method, path, self._headers, params, body)
         left = response.headers.get("x-ratelimit-remaining", "")
-        if path.startswith(ACCESS) and left.isdigit() and len(left) < 6:
+        if path.startswith(ACCESS) and left.isascii() and left.isdigit() and len(left) < 6:
             bucket.told(int(left))
         if not response.is_success:
             raise classify(response, time.time())

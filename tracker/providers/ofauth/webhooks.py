@@ -43,7 +43,12 @@ class OFAuthWebhooks:
             macs = [mac(secret, timestamp, body) for secret in secrets if secret]
             # Whether `v1` is hex or base64 is not said.
             good = [mac.hex() for mac in macs] + [base64.b64encode(mac).decode() for mac in macs]
-        fresh = timestamp.isdigit() and len(timestamp) < 12 and abs(self._clock() - int(timestamp)) <= OLDEST
+        fresh = (
+            timestamp.isascii()
+            and timestamp.isdigit()
+            and len(timestamp) < 12
+            and abs(self._clock() - int(timestamp)) <= OLDEST
+        )
         matches = [hmac.compare_digest(a.encode(), b.encode()) for a in told[:8] for b in good]
         return fresh and any(matches)
 
