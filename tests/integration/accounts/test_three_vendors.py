@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from tests.integration.accounts.harness import SECRETS
 from tests.integration.accounts.vendors import Vendors, vendors
+from tracker.accounts.jobs import run_jobs, seed
+from tracker.inbox.process import run_inbox
 from tracker.stores.postgres import Pool
 from tracker.stores.valkey import Client
 
@@ -84,3 +88,47 @@ async def test_what_documents_leave_open_changes_nothing(pool: Pool, redis: Clie
         assert told["onlymonster"] == told["onlyfansapi"]
         assert told["ofauth"] == told["onlyfansapi"]
         assert any(row[1] == "transaction_status" for row in told["onlymonster"])
+
+
+@pytest.mark.parametrize("number", [4, 5])
+async def test_late_lossy_and_shuffled_every_vendor_ends_with_the_same(pool: Pool, redis: Client, number: int) -> None:
+    """The workers as they run, on vendors that are slow, doubled, out of order and sometimes broken."""
+    ours = {
+        "idle_poll": 0.05,
+        "reconcile_debounce": 0.05,
+        "reconcile_retry": (0.2, 0.4, 0.8, 1.6, 3.2),
+        "reconcile_poll": 2.0,
+        "transactions_poll": 2.0,
+        "messages_poll": 3.0,
+    }
+    async with vendors(pool, redis, TRIO, settings=ours, speed="fast", seed=number) as b:
+        wake, stop = asyncio.Event(), asyncio.Event()
+        await seed(pool)
+        workers = [
+            asyncio.create_task(run_inbox(pool, b.settings, wake, stop)),
+            asyncio.create_task(run_jobs(pool, redis, b.settings, wake, stop, SECRETS)),
+        ]
+        fans: dict[int, int | None] = {4000 + place: place % 4 for place in range(8)}
+
+        async def complete() -> bool:
+            await b.fold()
+            told = [await b.credits(vendor) for vendor in TRIO]
+            # Which status a payment was last seen in depends on when a vendor was asked.
+            agreed = [sorted((row[:6] for row in rows if row[1] != "transaction_status"), key=str) for rows in told]
+            payments = sum(row[1] == "new_transaction" for row in agreed[0])
+            messages = sum(row[1] == "message_received" for row in agreed[0])
+            whole = payments == 3 * len(fans) and messages == sum(fan % 4 for fan in fans)
+            return whole and agreed[0] == agreed[1] == agreed[2]
+
+        async with asyncio.timeout(60):
+            while any([len(await b.links(vendor)) < 4 for vendor in TRIO]):
+                await asyncio.sleep(0.1)
+            await live(b, fans)
+            await b.act("faults", bad_gateway=4)
+            while not await complete():
+                await asyncio.sleep(0.2)
+        stop.set()
+        await asyncio.wait_for(asyncio.gather(*workers), 20)
+        bound = {vendor: {(row[0], row[1]) for row in await b.bindings(vendor)} for vendor in TRIO}
+        expected = {(str(fan), f"visitor-{place}") for fan, place in fans.items()}
+        assert bound == dict.fromkeys(TRIO, expected)
