@@ -89,7 +89,7 @@ def clicks_named(rows: Rows) -> list[str]:
         for credit in chosen:
             link = credit.subscription.link
             found = rows.leases.get(link.inventory_link_id, ()) if link is not None else ()
-            named |= {one.click_id for one in candidates(credit.subscription, found)[:MOST_CANDIDATES]}
+            named |= {one.click_id for one in candidates(credit, found)[:MOST_CANDIDATES]}
     return sorted(named)
 
 
@@ -111,11 +111,12 @@ def _subscription(
         at=from_ms(subscription.at),
         precise=subscription.end - subscription.at < 60_000,
         inventory_link_id=None if link is None else link.inventory_link_id,
+        link_inferred=link is not None and link.inferred,
         click_id=None if credit.click is None else credit.click.click_id,
         reason=credit.reason,
         confidence=credit.confidence,
         competing_clicks=credit.competing_clicks,
-        candidates=candidates(subscription, leased)[:MOST_CANDIDATES],
+        candidates=candidates(credit, leased)[:MOST_CANDIDATES],
         sources=[events[key] for key in subscription.event_keys if key in events],
     )
 

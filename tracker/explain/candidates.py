@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tracker.attribution.confidence import confidence, shares
+from tracker.attribution.confidence import shares
 from tracker.attribution.evidence import from_ms
-from tracker.attribution.facts import Click, Subscription
+from tracker.attribution.facts import Click, Credit, Subscription
 from tracker.explain.explanation import Candidate, Outcome
 
 
-def candidates(subscription: Subscription, leased: Sequence[Click]) -> list[Candidate]:
+def candidates(credit: Credit, leased: Sequence[Click]) -> list[Candidate]:
     """Every click sent to the subscription's link: winner, rivals by their latest visit, then those that do not qualify."""
+    subscription = credit.subscription
     link = subscription.link
     if link is None or not link.ours:
         return []
@@ -28,11 +29,8 @@ def candidates(subscription: Subscription, leased: Sequence[Click]) -> list[Cand
             qualifying.append((latest, click))
     qualifying.sort(key=lambda pair: (pair[0], pair[1].click_id), reverse=True)
     delays = [float(subscription.at - latest) for latest, _ in qualifying]
-    spread = float(subscription.end - subscription.at)
-    weights = list(shares(delays, spread))
-    if qualifying:
-        exclusive = qualifying[0][1].lease == "exclusive"
-        weights[0] = confidence(delays[0], delays[1:], spread=spread, exclusive=exclusive)
+    # The winner's is what the fold said: it knows of certainty, and of links that were only inferred.
+    weights = [credit.confidence, *shares(delays, float(subscription.end - subscription.at))[1:]]
     found = [
         _candidate(click, "lost" if index else "won", subscription, latest, weights[index])
         for index, (latest, click) in enumerate(qualifying)

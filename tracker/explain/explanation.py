@@ -74,12 +74,16 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SubscriptionCard(msgspec.Struct, frozen=True, kw_only=True):
-    """A subscription, all that told of it, and the clicks that competed for it. `candidates`: the winner first."""
+    """A subscription, all that told of it, and the clicks that competed for it. `candidates`: the winner first.
+
+    `link_inferred`: no source named the link; it was concluded from the links' counters.
+    """
 
     fan_id: str
     at: datetime
     precise: bool
     inventory_link_id: int | None
+    link_inferred: bool
     click_id: str | None
     reason: str | None
     confidence: float

@@ -63,7 +63,7 @@ def _click(card: ClickCard) -> list[str]:
 
 def _subscription(card: SubscriptionCard) -> list[str]:
     link = "no link of ours" if card.inventory_link_id is None else f"inventory link {card.inventory_link_id}"
-    known = "" if card.precise else ", known to the minute"
+    known = (" (inferred)" if card.link_inferred else "") + ("" if card.precise else ", known to the minute")
     lines = [f"subscribed fan {card.fan_id} through {link}{known}"]
     if card.click_id is None:
         lines.append(f"not credited: {REASONS.get(card.reason or '', card.reason)}")

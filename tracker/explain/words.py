@@ -73,6 +73,10 @@ def subscription(card: SubscriptionCard) -> list[str]:
         return [told, f"No click is credited: {REASONS.get(card.reason or '', card.reason)}."]
     winner = next((one for one in card.candidates if one.outcome == "won"), None)
     sentences = [told]
+    if card.link_inferred:
+        sentences.append(
+            "No source named that link; it was concluded from the links' counters, so the credit is less sure."
+        )
     if winner is not None and winner.delay_seconds is not None:
         when = f"{span(winner.delay_seconds)} before" if winner.delay_seconds >= 1 else "in the same minute"
         sentences.append(

@@ -150,6 +150,20 @@ async def test_an_unattributed_fan_says_why(pool: Pool, ours: bool, reason: str)
     assert "not credited" in timeline(told)
 
 
+async def test_a_link_that_was_only_inferred_is_called_so(pool: Pool) -> None:
+    account_id = await opened(pool)
+    await arrive(pool, clicks(account_id, a_click()))
+    await arrive(pool, events(account_id, replace(listed(BASE), inferred=True)))
+    await drain(pool)
+    told = await explain(pool, "fan", FAN, team_id=TEAM)
+    assert told is not None
+    (subscription,) = told.subscriptions
+    assert subscription.link_inferred
+    assert subscription.candidates[0].probability == subscription.confidence == told.bindings[0].confidence < 1
+    assert "No source named that link" in " ".join(told.sentences)
+    assert "(inferred)" in timeline(told)
+
+
 async def test_teams_see_their_own_and_a_fan_of_two_accounts_is_asked_for(
     pool: Pool, database_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

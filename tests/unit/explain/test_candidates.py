@@ -26,7 +26,7 @@ def test_the_winner_its_rivals_and_its_confidence_are_the_folds(world: World) ->
                 leases[link].append(one)
         for credit in choose(events, leases):
             link_id = credit.subscription.link.inventory_link_id if credit.subscription.link else -1
-            found = candidates(credit.subscription, leases.get(link_id, ()))
+            found = candidates(credit, leases.get(link_id, ()))
             qualifying = [one for one in found if one.outcome in ("won", "lost")]
             assert len(qualifying) == credit.competing_clicks
             assert [one.click_id for one in found if one.outcome == "won"] == (
@@ -46,7 +46,7 @@ def test_each_click_on_the_link_says_why_it_did_not_win() -> None:
         click("E", T - MINUTE, link=2),
     ]
     (credit,) = choose([listed(T)], {1: leased[:4]})
-    found = candidates(credit.subscription, leased[:4])
+    found = candidates(credit, leased[:4])
     assert [(one.click_id, one.outcome) for one in found] == [
         ("C", "won"),
         ("B", "lost"),
@@ -61,4 +61,4 @@ def test_each_click_on_the_link_says_why_it_did_not_win() -> None:
 
 def test_a_subscription_without_a_link_of_ours_has_none() -> None:
     (credit,) = choose([listed(T, ours=False)], {1: [click("A", T - MINUTE)]})
-    assert candidates(credit.subscription, [click("A", T - MINUTE)]) == []
+    assert candidates(credit, [click("A", T - MINUTE)]) == []
