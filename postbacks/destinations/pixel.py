@@ -20,6 +20,7 @@ from postbacks.verdicts import Verdict, parse_retry_after
 DEDUP_SECONDS = 48 * 3600.0 - 600.0  # platforms recognise a repeated event id for 48 hours (capi spec 0)
 MARGIN_SECONDS = 300.0  # a batch waits, travels, and meets another clock
 CURRENCY = "USD"
+MOST_KEPT = 8192  # events written and not sent yet, per connection
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -71,6 +72,7 @@ class Pixel(Plain, ABC):
         self.token = checked_token(secrets)
         self.secrets = secret_forms(self.token)
         self.base_url = base_url
+        self._kept: dict[int, tuple[Item, msgspec.Raw]] = {}
         self.event_names = event_names(self.names, config.events)
         self.event_types = event_types(self.event_names)
         if not type(self).pixel_id_pattern(config.pixel_id):
@@ -106,19 +108,35 @@ class Pixel(Plain, ABC):
         if amount is not None and amount < 0 and ours in WITH_VALUE:
             return Verdict("permanent", "the amount is negative: nothing was bought")
         try:
-            self.event(item, name, now)
+            self._keep(item, name, now)
         except ValueError as error:
             return Verdict("permanent", str(error))
         return None
 
-    def rendered(self, items: Sequence[Item]) -> list[dict[str, Any]]:
-        """The events of a batch, in order; all have been screened."""
-        now = self.clock()
-        return [self.event(item, self.event_names[our_event(item) or ""], now) for item in items]
+    def rendered(self, items: Sequence[Item]) -> list[msgspec.Raw]:
+        """The events of a batch, in order, as JSON; all have been screened."""
+        if len(items) == 1:
+            return [self._written(items[0], last=True)]
+        return [self._written(item) for item in items]
 
     def excerpt(self, item: Item) -> str:
         """The event as it goes out."""
-        return msgspec.json.encode(self.rendered([item])[0]).decode()
+        return bytes(self._written(item, last=True)).decode()
+
+    def _keep(self, item: Item, name: str, now: datetime) -> msgspec.Raw:
+        if len(self._kept) >= MOST_KEPT:  # of batches that were given back
+            self._kept.clear()
+        written = msgspec.Raw(msgspec.json.encode(self.event(item, name, now)))
+        self._kept[id(item)] = (item, written)
+        return written
+
+    def _written(self, item: Item, *, last: bool = False) -> msgspec.Raw:
+        # Screening, sending and logging an event need the same text: making it costs more than all else of a delivery.
+        kept = self._kept.pop(id(item), None) if last else self._kept.get(id(item))
+        if kept is not None and kept[0] is item:
+            return kept[1]
+        name = self.event_names[our_event(item) or ""]
+        return msgspec.Raw(msgspec.json.encode(self.event(item, name, self.clock())))
 
     def at(self, item: Item, now: datetime) -> int:
         """Unix seconds of the event; a clock of ours that runs ahead puts nothing into the future."""
