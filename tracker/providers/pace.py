@@ -27,8 +27,15 @@ class Pace:
         self._tokens -= 1
         return max(0.0, -self._tokens / self._rate)
 
-    async def turn(self) -> None:
-        """Wait for a turn."""
+    def short_of(self, spare: int) -> float:
+        """Seconds until a turn would leave `spare` more for others."""
+        self._refill()
+        return max(0.0, (min(spare + 1, self._burst) - self._tokens) / self._rate)
+
+    async def turn(self, spare: int = 0) -> None:
+        """Wait for a turn, and for as long as it would not leave `spare` more for others."""
+        while spare and (pause := self.short_of(spare)) > 0:  # noqa: ASYNC110 (turns come with time, nobody announces them)
+            await asyncio.sleep(pause)
         pause = self.take()
         if pause > 0:
             await asyncio.sleep(pause)

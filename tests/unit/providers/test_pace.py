@@ -30,6 +30,16 @@ def test_a_bucket_gives_its_burst_then_its_rate() -> None:
     assert pace.take() == 0.0
 
 
+def test_who_leaves_some_to_others_waits_until_there_are_some() -> None:
+    clock = Clock()
+    pace = Pace(1.0, 5, clock=clock)
+    assert pace.short_of(4) == 0.0
+    assert pace.take() == 0.0
+    assert pace.short_of(4) == 1.0
+    assert pace.short_of(3) == 0.0
+    assert pace.short_of(99) == 1.0, "no more is waited for than there can be"
+
+
 def test_the_providers_word_counts_only_when_it_is_less() -> None:
     clock = Clock()
     pace = Pace(1.0, 60, clock=clock)

@@ -16,6 +16,7 @@ from tracker.providers.pace import Pace
 VENDOR = "OFAuth"
 # 60 calls a minute and 90 at once are allowed; a little is left for others of the same connection.
 RATE, BURST = 0.95, 60
+SPARED = 20  # turns a write leaves to the reads: filling a pool must not hide a new subscriber
 PAGE = 20
 MOST_PAGES = 10_000
 ACCESS = "/v2/access"
@@ -78,7 +79,7 @@ class Client:
     async def _ask(self, method: str, path: str, params: Params | None, body: Mapping[str, Any] | None) -> Any:
         bucket = self._transport.buckets[self.connection]
         if path.startswith(ACCESS):
-            await bucket.turn()
+            await bucket.turn(0 if method == "GET" else SPARED)
         self.calls += 1
         response = await self._transport.exchange(method, path, self._headers, params, body)
         left = response.headers.get("x-ratelimit-remaining", "")
