@@ -82,7 +82,9 @@ def too_deep(request: Request[Any, Any, Any], error: RecursionError) -> Response
 
 def not_storable(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
     """Text no database column takes, such as NUL or half a surrogate pair, wherever it came in."""
-    return _answer(400, {"error": "BAD_REQUEST", "message": "A value holds characters or a number that cannot be stored."})
+    return _answer(
+        400, {"error": "BAD_REQUEST", "message": "A value holds characters or a number that cannot be stored."}
+    )
 
 
 def store_away(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
