@@ -10,7 +10,6 @@ import ctypes
 import fcntl
 import hashlib
 import os
-import pwd
 import shutil
 import signal
 import stat
@@ -296,8 +295,3 @@ def _stop(process: subprocess.Popen[bytes] | None, signal_number: int, name: str
 def _pause(seconds: float) -> None:
     # Start-up is sequential and happens before any event loop runs.
     time.sleep(seconds)
-
-
-def current_user() -> str:
-    """Name of the user we run as, for messages."""
-    return pwd.getpwuid(os.geteuid()).pw_name
