@@ -40,6 +40,7 @@ log = structlog.get_logger()
 
 LANE_MEMORY_SECONDS = 600.0
 LONGEST_BACKOFF = 5.0
+STRAND_SECONDS = 1.0  # between looks for what waits for disabled destinations
 
 
 class DispatcherConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,6 +103,7 @@ class Dispatcher:
         self._nudge = asyncio.Event()
         self._look_wanted = True
         self._look_at = 0.0
+        self._strand_at = 0.0
         self._look_not_before = 0.0
 
     async def run(self, wake: asyncio.Event, stop: asyncio.Event) -> None:
@@ -186,6 +188,9 @@ class Dispatcher:
     async def _look(self, now: float) -> None:
         """Ask which destinations have something due. Takes at most a third of the loop's time, however often woken."""
         self._look_wanted = False
+        if now >= self._strand_at:
+            await self._queue.strand()
+            self._strand_at = time.monotonic() + max(STRAND_SECONDS, self._config.idle_poll)
         for destination_id in await self._queue.ready():
             lane = self._lanes.get(destination_id)
             if lane is None:

@@ -116,3 +116,24 @@ UPDATE destinations
 SET state = $2, state_reason = $3, failing_since = NULL, breaker_until = NULL, updated_at = now()
 WHERE destination_id = $1 AND state = 'active' AND ($4::timestamptz IS NULL OR failing_since < $4)
 RETURNING destination_id;
+
+-- name: strand
+-- What still waits for a disabled destination is dead: visible, replayable, and no queue that nobody works off. What is being
+-- sent right now is left to whoever holds its lease.
+WITH picked AS (
+    SELECT held.event_id, held.destination_id, held.day, d.state_reason
+    FROM destinations d CROSS JOIN LATERAL (
+        SELECT w.event_id, w.destination_id, w.day
+        FROM deliveries w
+        WHERE w.destination_id = d.destination_id AND w.state = 'waiting' AND (w.lease_until IS NULL OR w.lease_until < now())
+        ORDER BY w.due_at
+        LIMIT 2000
+        FOR UPDATE SKIP LOCKED
+    ) held
+    WHERE d.state = 'disabled'
+)
+UPDATE deliveries w
+SET state = 'dead', finished_at = now(), lease_until = NULL, lease_token = NULL,
+    verdict = 'given up: the destination was disabled' || CASE WHEN p.state_reason = '' THEN '' ELSE ' (' || p.state_reason || ')' END
+FROM picked p
+WHERE w.event_id = p.event_id AND w.destination_id = p.destination_id AND w.day = p.day;

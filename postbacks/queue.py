@@ -152,6 +152,10 @@ class Queue:
         keys = [(c.event_id, c.destination_id, c.day, c.lease_token) for c in claims]
         await self._pool.execute(SQL["release"], *map(list, zip(*keys, strict=True)))
 
+    async def strand(self) -> None:
+        """Dead-letter what waits, unleased, for destinations that are disabled."""
+        await self._pool.execute(SQL["strand"])
+
     async def change(self, change: Change) -> bool:
         """Write a change of health. Returns whether it took effect."""
         if change.what == "failing":

@@ -156,8 +156,10 @@ async def test_days_of_nothing_but_failures_disable(pool: Pool, receiver: Receiv
     await enqueue_all(pool, [event(1)])
     async with dispatching(pool):
         await until(pool, "(SELECT state = 'disabled' FROM destinations)")
+        await until(pool, ALL_SETTLED)
     assert "nothing but failures since" in await pool.fetchval("SELECT state_reason FROM destinations")
-    assert await states(pool) == {"waiting": 1}
+    assert await states(pool) == {"dead": 1}
+    assert "disabled (nothing but failures" in await pool.fetchval("SELECT verdict FROM deliveries")
 
 
 async def test_two_dispatchers_share_the_queue(pool: Pool, receiver: Receiver) -> None:

@@ -1,0 +1,382 @@
+"""The storm: flaky receivers, one that hangs for ever, `kill -9` of the dispatcher every few seconds, and then the books.
+
+`python -m loadtests.storm [--conversions 20000] [--destinations 20] [--json]` feeds conversions at a steady pace to as many
+destinations (each conversion to one of them), twice: with no sick destination, and with the sick ones. Both passes are
+killed at the same times. It exits non-zero when a conversion is neither delivered nor visibly dead, when something
+counts as delivered that no receiver has, when an event came twice that was not in flight at a kill, or when the healthy
+destinations' p99 (written to received) suffers from the sick ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import itertools
+import json
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter, defaultdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+import aiohttp
+import asyncpg
+import msgspec
+
+from loadtests.emulators.receiver import Received
+from postbacks.breaker import BreakerPolicy
+from postbacks.dispatcher import DispatcherConfig, run_dispatcher
+from postbacks.events import Event
+from postbacks.facts import SAMPLE
+from postbacks.outbox import enqueue
+from postbacks.retry import RetryPolicy
+from tracker.stores import postgres
+from tracker.stores.embedded import DataFolder, EmbeddedPostgres, die_with_parent
+
+VICTIM = "storm-dispatcher"
+QUANTUM = 0.05  # seconds between two commits of the feed
+FAIL_RATE = 0.3
+P99_RATIO = 1.5
+P99_SLACK = 0.25  # seconds of difference that a busy machine makes by itself
+
+
+class Shape(msgspec.Struct, frozen=True, kw_only=True):
+    """One storm. `seconds`: of feeding; `every`: between kills; `drain`: seconds after the feed until all must be settled.
+
+    `flaky` destinations fail FAIL_RATE of their requests; `hanging` ones never answer; the rest are healthy.
+    `give_up`: seconds of nothing but failures that disable a destination. `well`: nobody is sick, for comparison.
+    """
+
+    conversions: int = 20000
+    destinations: int = 20
+    flaky: int = 6
+    hanging: int = 1
+    seconds: float = 40.0
+    every: float = 5.0
+    drain: float = 60.0
+    timeout: float = 1.0
+    give_up: float = 15.0
+    well: bool = False
+
+    def healthy(self) -> list[str]:
+        """Names of the destinations that are never sick."""
+        return [f"d{number:02}" for number in range(self.flaky + self.hanging, self.destinations)]
+
+
+class Books(msgspec.Struct, kw_only=True):
+    """What one pass came to. Times are seconds; `repeats` are receipts beyond the first of an event id.
+
+    `unexplained`: repeats of what was not in flight at a kill in between. `phantom`: called delivered, never received.
+    `silent`: dead without words or attempts. `wrongly_dead`: dead, received, and not in flight at a kill.
+    """
+
+    conversions: int
+    delivered: int
+    dead: int
+    waiting: int
+    kills: int
+    in_flight_at_kills: int
+    attempts: int
+    repeats: int
+    unexplained: int
+    phantom: int
+    silent: int
+    wrongly_dead: int
+    strangers: int
+    healthy_p50: float
+    healthy_p99: float
+    seconds: float
+    disabled: dict[str, str]
+
+    @property
+    def balanced(self) -> bool:
+        """Everything is accounted for."""
+        wrong = (
+            self.waiting + self.unexplained + self.phantom + self.silent + self.wrongly_dead + self.strangers
+            + abs(self.conversions - self.delivered - self.dead)
+        )  # fmt: skip
+        return wrong == 0
+
+
+def configuration(shape: Shape) -> DispatcherConfig:
+    """Hours of retrying in seconds; a destination that hangs is given up on after `give_up`."""
+    return DispatcherConfig(
+        timeout=shape.timeout,
+        retry=RetryPolicy(schedule=(0.2, 0.4, 0.8, 1.6, 3.0), overload_floor=0.5, ours_first=0.2, ours_longest=1.0),
+        breaker=BreakerPolicy(threshold=8, cooldown=0.25, longest_cooldown=1.0, disable_after=shape.give_up),
+        egress_allow=("127.0.0.0/8",),
+        idle_poll=0.1,
+        lease_margin=1.0,
+    )
+
+
+async def dispatch(database_url: str, shape: Shape) -> None:
+    """The victim: a dispatcher in a process of its own."""
+    # Under a name of its own, so that its last statement can be told from ours when it is dead.
+    pool = await asyncpg.create_pool(
+        database_url, min_size=1, max_size=4, command_timeout=30, server_settings={"application_name": VICTIM}
+    )
+    await run_dispatcher(pool, config=configuration(shape), wake=asyncio.Event(), stop=asyncio.Event())
+
+
+class Pass:
+    """One pass of the storm over an empty queue."""
+
+    def __init__(self, pool: postgres.Pool, database_url: str, shape: Shape) -> None:
+        self._pool = pool
+        self._database_url = database_url
+        self._shape = shape
+        self._session: aiohttp.ClientSession
+        self._url = ""
+        self._kills: list[tuple[float, set[str]]] = []
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def run(self) -> Books:
+        """Feed, kill, wait until nothing waits, and count. Bounded by the shape's `seconds` and `drain`."""
+        begun = time.monotonic()
+        receiver = await _python("-m", "loadtests.emulators.receiver", "--port", "0")
+        try:
+            assert receiver.stdout is not None
+            self._url = json.loads(await asyncio.wait_for(receiver.stdout.readline(), 30))["url"]
+            async with aiohttp.ClientSession() as self._session:
+                await self._set_up()
+                killer = asyncio.create_task(self._kill_again_and_again())
+                try:
+                    await self._feed()
+                finally:
+                    killer.cancel()
+                    await asyncio.gather(killer, return_exceptions=True)
+                if self._process is None:
+                    self._process = await self._start()
+                await self._drain()
+                await self._kill()
+                return await self._count(time.monotonic() - begun)
+        finally:
+            await self._kill()
+            receiver.terminate()
+            await receiver.wait()
+
+    async def _set_up(self) -> None:
+        await self._pool.execute("TRUNCATE destinations, destination_links, deliveries, delivery_events, attempts")
+        shape = self._shape
+        for number in range(shape.destinations):
+            name = f"d{number:02}"
+            await self._pool.execute(
+                "INSERT INTO destinations (destination_id, team_id, kind, config, event_types)"
+                " VALUES ($1, $1, 'postback', $2, '{new_transaction}')",
+                name,
+                {"url": f"{self._url}/p/{name}?id={{conversion_id}}&net={{amount_net}}"},
+            )
+            if shape.well:
+                continue
+            if number < shape.flaky:
+                await self._mode(name, mode="fail_rate", rate=FAIL_RATE, status=503)
+            elif number < shape.flaky + shape.hanging:
+                await self._mode(name, mode="hang")
+
+    async def _mode(self, name: str, **options: Any) -> None:
+        async with self._session.post(f"{self._url}/__admin/mode", json={"name": name, **options}) as answer:
+            answer.raise_for_status()
+
+    async def _feed(self) -> None:
+        """A steady pace: a burst would make every latency the length of the queue."""
+        shape, sent, begun = self._shape, 0, time.monotonic()
+        while sent < shape.conversions:
+            due = min(shape.conversions, int((time.monotonic() - begun) / shape.seconds * shape.conversions) + 1)
+            now = datetime.now(UTC)
+            events = [
+                Event(f"e{n}", "new_transaction", now, f"d{n % shape.destinations:02}", "SL", SAMPLE | {"conversion_id": f"e{n}"})
+                for n in range(sent, due)
+            ]  # fmt: skip
+            async with self._pool.acquire() as connection, connection.transaction():
+                await enqueue(connection, events)
+            sent = due
+            await asyncio.sleep(QUANTUM)
+
+    async def _kill_again_and_again(self) -> None:
+        while True:
+            self._process = await self._start()
+            await asyncio.sleep(self._shape.every)
+            await self._kill()
+
+    async def _start(self) -> asyncio.subprocess.Process:
+        shape = msgspec.json.encode(self._shape).decode()
+        return await _python("-m", "loadtests.storm", "--dispatcher", self._database_url, "--shape", shape)
+
+    async def _kill(self) -> None:
+        if self._process is None:
+            return
+        process, self._process = self._process, None
+        process.kill()
+        await process.wait()
+        # PostgreSQL may still be committing the dead one's last statement.
+        await self._until(f"NOT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = '{VICTIM}')", 5.0)
+        rows = await self._pool.fetch("SELECT event_id FROM deliveries WHERE lease_token IS NOT NULL")
+        self._kills.append((time.time(), {row["event_id"] for row in rows}))
+
+    async def _drain(self) -> None:
+        await self._until("NOT EXISTS (SELECT FROM deliveries WHERE state = 'waiting')", self._shape.drain)
+
+    async def _until(self, condition: str, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while not await self._pool.fetchval(f"SELECT {condition}") and time.monotonic() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+
+    async def _count(self, seconds: float) -> Books:
+        received = await self._received()
+        rows = await self._pool.fetch(
+            "SELECT event_id, destination_id, state, attempts, verdict, created_at FROM deliveries"
+        )
+        states = Counter(row["state"] for row in rows)
+        ours = {row["event_id"] for row in rows}
+        healthy = set(self._shape.healthy())
+        taken = {row["event_id"]: row for row in rows}
+        waits = sorted(
+            at[0] - taken[event_id]["created_at"].timestamp()
+            for event_id, at in received.items()
+            if event_id in ours and taken[event_id]["destination_id"] in healthy
+        )
+        repeats = [(event_id, pair) for event_id, at in received.items() for pair in itertools.pairwise(at)]
+        dead = [row for row in rows if row["state"] == "dead"]
+        disabled = await self._pool.fetch(
+            "SELECT destination_id, state_reason FROM destinations WHERE state <> 'active'"
+        )
+        return Books(
+            conversions=self._shape.conversions,
+            delivered=states["delivered"],
+            dead=states["dead"],
+            waiting=states["waiting"],
+            kills=len(self._kills),
+            in_flight_at_kills=sum(len(ids) for _, ids in self._kills),
+            attempts=await self._pool.fetchval("SELECT count(*) FROM attempts"),
+            repeats=len(repeats),
+            unexplained=sum(not self._in_flight(event_id, *pair) for event_id, pair in repeats),
+            phantom=sum(row["state"] == "delivered" and row["event_id"] not in received for row in rows),
+            silent=sum(not row["verdict"] for row in dead),
+            wrongly_dead=sum(
+                row["event_id"] in received and not self._in_flight(row["event_id"], received[row["event_id"]][-1], time.time())
+                for row in dead
+            ),
+            strangers=len(set(received) - ours),
+            healthy_p50=round(_quantile(waits, 0.5), 4),
+            healthy_p99=round(_quantile(waits, 0.99), 4),
+            seconds=round(seconds, 1),
+            disabled={row["destination_id"]: row["state_reason"] for row in disabled},
+        )  # fmt: skip
+
+    def _in_flight(self, event_id: str, since: float, until: float) -> bool:
+        return any(since <= at <= until and event_id in ids for at, ids in self._kills)
+
+    async def _received(self) -> dict[str, list[float]]:
+        """When each event was taken (answered 2xx), by event id."""
+        found: defaultdict[str, list[float]] = defaultdict(list)
+        for number in range(self._shape.destinations):
+            async with self._session.get(f"{self._url}/__admin/requests", params={"name": f"d{number:02}"}) as answer:
+                for request in msgspec.json.decode(await answer.read(), type=list[Received]):
+                    if request.answered == "ok":
+                        found[parse_qs(request.query)["id"][0]].append(request.at)
+        return {event_id: sorted(at) for event_id, at in found.items()}
+
+
+class Report(msgspec.Struct, kw_only=True):
+    """Both passes, and what is wrong, in words (empty: nothing)."""
+
+    calm: Books
+    storm: Books
+    p99_ratio: float
+    wrong: list[str]
+
+
+async def run_storm(database_url: str, shape: Shape) -> Report:
+    """Both passes on a migrated database, whose queue tables are emptied."""
+    pool = await postgres.open_pool(database_url, max_size=4)
+    try:
+        calm = await Pass(pool, database_url, msgspec.structs.replace(shape, well=True)).run()
+        storm = await Pass(pool, database_url, shape).run()
+    finally:
+        await pool.close()
+    wrong = []
+    for name, books in (("without sick destinations", calm), ("with sick destinations", storm)):
+        if not books.balanced:
+            wrong.append(f"{name}: the books do not balance")
+        if books.kills < 2:
+            wrong.append(f"{name}: the dispatcher was hardly killed")
+    ratio = storm.healthy_p99 / calm.healthy_p99 if calm.healthy_p99 else 0.0
+    if ratio > P99_RATIO and storm.healthy_p99 - calm.healthy_p99 > P99_SLACK:
+        wrong.append(f"the healthy destinations' p99 rose to {ratio:.2f} times")
+    return Report(calm=calm, storm=storm, p99_ratio=round(ratio, 2), wrong=wrong)
+
+
+async def _python(*arguments: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable, *arguments, stdout=asyncio.subprocess.PIPE, stdin=asyncio.subprocess.DEVNULL,
+        preexec_fn=die_with_parent(signal.SIGKILL),
+    )  # fmt: skip
+
+
+def _quantile(ordered: list[float], share: float) -> float:
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
+
+
+def text(report: Report) -> str:
+    """The report for a person."""
+    lines = []
+    for title, books in (("All destinations well", report.calm), ("With sick destinations", report.storm)):
+        lines += [
+            f"{title} ({books.seconds:.0f} s, {books.kills} kills, {books.attempts} attempts)",
+            f"  {books.conversions} conversions = {books.delivered} delivered + {books.dead} dead + {books.waiting} waiting",
+            f"  received again: {books.repeats}, of {books.in_flight_at_kills} in flight at kills; without that excuse: {books.unexplained}",
+            f"  called delivered but never received: {books.phantom}; dead without a word: {books.silent};"
+            f" dead though received: {books.wrongly_dead}",
+            f"  healthy destinations, written to received: p50 {books.healthy_p50 * 1000:.0f} ms, p99 {books.healthy_p99 * 1000:.0f} ms",
+            *(f"  {name} is off: {reason}" for name, reason in books.disabled.items()),
+        ]
+    lines.append(f"p99 with sick destinations / without: {report.p99_ratio:.2f}")
+    lines += [f"WRONG: {words}" for words in report.wrong] or ["The books balance."]
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Run, print, and say by the exit code whether all is well."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--conversions", type=int, default=20000)
+    parser.add_argument("--destinations", type=int, default=20)
+    parser.add_argument("--seconds", type=float, default=40.0, help="how long to feed")
+    parser.add_argument("--every", type=float, default=5.0, help="seconds between kills")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--dispatcher", metavar="DATABASE_URL", help=argparse.SUPPRESS)
+    parser.add_argument("--shape", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.dispatcher:
+        asyncio.run(dispatch(options.dispatcher, msgspec.json.decode(options.shape, type=Shape)))
+        return 0
+    shape = Shape(
+        conversions=options.conversions, destinations=options.destinations, seconds=options.seconds, every=options.every
+    )
+    with tempfile.TemporaryDirectory(prefix="clickbind-storm-") as name:
+        report = asyncio.run(_on_embedded(Path(name), shape))
+    print(msgspec.json.encode(report).decode() if options.json else text(report))
+    return 1 if report.wrong else 0
+
+
+async def _on_embedded(path: Path, shape: Shape) -> Report:
+    folder = DataFolder(path)
+    folder.hold()
+    server = EmbeddedPostgres(folder)
+    server.start()
+    try:
+        connection = await asyncpg.connect(folder.database_url)
+        await postgres.migrate(connection)
+        await connection.close()
+        return await run_storm(folder.database_url, shape)
+    finally:
+        server.stop()
+        folder.release()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
