@@ -1,5 +1,6 @@
 """Sealing of credentials at rest and keyed hashes, all derived from one installation key.
 
+The key may be replaced (`clickbind rotate-key`): values sealed under previous keys still open while those are configured.
 A sealed value is `version byte | key id (4 bytes) | nonce (12) | AES-256-GCM ciphertext`; its context (table, row, column) is
 authenticated, so a value copied to another row does not open.
 """
@@ -10,6 +11,7 @@ import hashlib
 import hmac
 import os
 import secrets as random
+from collections.abc import Iterable
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -25,36 +27,75 @@ class SealError(Exception):
 
 
 class Secrets:
-    """Derives purpose-bound keys from the installation key and seals values with them."""
+    """Derives purpose-bound keys from the installation key and seals values with them.
 
-    def __init__(self, key: str) -> None:
-        self._root = hashlib.sha256(b"clickbind root " + key.encode()).digest()
-        self._key_id = self.derive("key id")[:4]
-        self._aead = AESGCM(self.derive("seal"))
+    `previous`: earlier installation keys, whose sealed values still open.
+    """
+
+    def __init__(self, key: str, previous: Iterable[str] = ()) -> None:
+        self._root = _root(key)
+        self.key_id = _key_id(self._root)
+        self._aead = AESGCM(_derive(self._root, "seal"))
+        self._aeads = {_key_id(root): AESGCM(_derive(root, "seal")) for root in map(_root, previous)}
+        self._aeads[self.key_id] = self._aead
+        self._hash_key = self.derive("api key")
 
     def derive(self, purpose: str) -> bytes:
         """32 bytes for one purpose; independent of every other purpose's."""
-        return hmac.digest(self._root, purpose.encode(), "sha256")
+        return _derive(self._root, purpose)
 
     def seal(self, value: bytes, context: str) -> bytes:
         """Encrypt `value` for the place `context` names, e.g. 'account:acct_1:api_key'."""
         nonce = os.urandom(12)
-        return _VERSION + self._key_id + nonce + self._aead.encrypt(nonce, value, context.encode())
+        return _VERSION + self.key_id + nonce + self._aead.encrypt(nonce, value, context.encode())
 
     def open(self, sealed: bytes, context: str) -> bytes:
         """The value sealed for `context`. Raises SealError without saying anything of the value."""
         if sealed[:1] != _VERSION or len(sealed) < 17:
             raise SealError(f"{context}: not a sealed value of this version")
-        if sealed[1:5] != self._key_id:
-            raise SealError(f"{context}: sealed under another CLICKBIND_SECRET_KEY; restore that key")
+        aead = self._aeads.get(sealed[1:5])
+        if aead is None:
+            raise SealError(
+                f"{context}: sealed under another CLICKBIND_SECRET_KEY; restore that key, or list it in CLICKBIND_OLD_SECRET_KEYS"
+            )
         try:
-            return self._aead.decrypt(sealed[5:17], sealed[17:], context.encode())
+            return aead.decrypt(sealed[5:17], sealed[17:], context.encode())
         except InvalidTag as error:
             raise SealError(f"{context}: damaged, or moved from another row") from error
 
+    def is_current(self, sealed: bytes) -> bool:
+        """Whether a value is sealed under the current key."""
+        return sealed[:5] == _VERSION + self.key_id
+
+    @property
+    def hash_key(self) -> bytes:
+        """The key of `key_hash`: the first installation key's, whichever key is current (`tracker/rotation.py`)."""
+        return self._hash_key
+
+    def use_hash_key(self, hash_key: bytes) -> None:
+        """Hash with the installation's stored key from now on, so that API keys outlive a change of the secret key."""
+        self._hash_key = hash_key
+
     def key_hash(self, api_key: str) -> bytes:
         """What is stored of an API key."""
-        return hmac.digest(self.derive("api key"), api_key.encode(), "sha256")
+        return hmac.digest(self._hash_key, api_key.encode(), "sha256")
+
+
+def _root(key: str) -> bytes:
+    return hashlib.sha256(b"clickbind root " + key.encode()).digest()
+
+
+def _derive(root: bytes, purpose: str) -> bytes:
+    return hmac.digest(root, purpose.encode(), "sha256")
+
+
+def _key_id(root: bytes) -> bytes:
+    return _derive(root, "key id")[:4]
+
+
+def installation_secrets(settings: Settings) -> Secrets:
+    """The secrets of this installation: the current key, and the previous ones it is told of. Raises ConfigurationError."""
+    return Secrets(installation_key(settings), settings.old_secret_keys)
 
 
 def installation_key(settings: Settings) -> str:

@@ -43,6 +43,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     database_url: str = option("", "PostgreSQL URL. Empty: the embedded PostgreSQL under data_dir.")
     redis_url: str = option("", "Valkey/Redis URL. Empty: the embedded Valkey under data_dir.")
     secret_key: str = option("", "Seals credentials and hashes keys and visitors. Empty: kept in data_dir/secret.key.")
+    old_secret_keys: tuple[str, ...] = option(
+        (), "Previous secret keys, still accepted until `clickbind rotate-key` has re-sealed what they sealed."
+    )
 
     public_url: str = option("", "Address fans use, e.g. https://go.example.com. Empty: http://edge_host:edge_port.")
     edge_host: str = option("127.0.0.1", "Interface the redirect edge listens on.")
@@ -220,5 +223,7 @@ def _check(settings: Settings) -> None:
         raise ConfigurationError("REDIS_URL must look like redis://host:6379/0 or unix:///path/valkey.sock")
     if settings.secret_key and len(settings.secret_key) < 32:
         raise ConfigurationError("CLICKBIND_SECRET_KEY is too short: use at least 32 random characters")
+    if any(len(key) < 32 for key in settings.old_secret_keys):
+        raise ConfigurationError("CLICKBIND_OLD_SECRET_KEYS: a key is too short: each has at least 32 characters")
     if settings.mmdb_path and not Path(settings.mmdb_path).is_file():
         raise ConfigurationError(f"CLICKBIND_MMDB_PATH: no file at {settings.mmdb_path}")

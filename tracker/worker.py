@@ -16,7 +16,7 @@ from tracker.attribution.recorded import RecordedClicks
 from tracker.attribution.worker import run_attribution
 from tracker.clicklog import WAKE_CHANNEL
 from tracker.inbox.process import Processed, run_inbox
-from tracker.secrets import Secrets, installation_key
+from tracker.secrets import installation_secrets
 from tracker.settings import Settings
 from tracker.stores import postgres, valkey
 from tracker.stores.urls import database_url, redis_url
@@ -44,7 +44,7 @@ async def run(settings: Settings) -> None:
     """Run until SIGTERM. Raises StoreError when a store does not answer at start."""
     pool = await postgres.open_pool(database_url(settings), max_size=16)
     redis = valkey.connect(redis_url(settings))
-    secrets = Secrets(installation_key(settings))
+    secrets = installation_secrets(settings)
     stop, wakes, recorded = asyncio.Event(), Wakes(), RecordedClicks(redis)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

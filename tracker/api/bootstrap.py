@@ -7,7 +7,8 @@ import secrets as random
 import asyncpg
 
 from tracker.api.auth import SQL, make_key
-from tracker.secrets import Secrets, installation_key
+from tracker.rotation import adopt_hash_key
+from tracker.secrets import installation_secrets
 from tracker.settings import Settings
 from tracker.stores.errors import StoreError
 from tracker.stores.urls import database_url
@@ -23,7 +24,9 @@ async def bootstrap(settings: Settings, team_name: str) -> dict[str, str]:
         async with connection.transaction():
             team_id = "team_" + random.token_hex(10)
             await connection.execute(SQL["insert_team"], team_id, team_name)
-            key_id, key = await make_key(connection, Secrets(installation_key(settings)).key_hash, team_id, "bootstrap")
+            secrets = installation_secrets(settings)
+            await adopt_hash_key(connection, secrets)
+            key_id, key = await make_key(connection, secrets.key_hash, team_id, "bootstrap")
     except asyncpg.UndefinedTableError as error:
         raise StoreError("The database has no schema yet. Run `clickbind migrate` first.") from error
     finally:

@@ -8,7 +8,8 @@ import uvicorn
 
 from tracker.api.app import create_app
 from tracker.api.services import Services
-from tracker.secrets import Secrets, installation_key
+from tracker.rotation import adopt_hash_key
+from tracker.secrets import installation_secrets
 from tracker.settings import Settings
 from tracker.stores import postgres, valkey
 from tracker.stores.urls import database_url, redis_url
@@ -22,7 +23,9 @@ def run(settings: Settings) -> None:
 async def _serve(settings: Settings) -> None:
     pool = await postgres.open_pool(database_url(settings), max_size=10)
     redis = valkey.connect(redis_url(settings))
-    services = Services(settings, pool, redis, Secrets(installation_key(settings)))
+    secrets = installation_secrets(settings)
+    await adopt_hash_key(pool, secrets)
+    services = Services(settings, pool, redis, secrets)
     config = uvicorn.Config(
         create_app(services),
         host=settings.api_host,

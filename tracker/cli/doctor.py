@@ -25,7 +25,11 @@ def list_options(settings: Settings) -> str:
     defaults = dict(zip(Settings.__struct_fields__, Settings.__struct_defaults__, strict=True))
     for field, meaning in zip(Settings.__struct_fields__, OPTION_HELP, strict=True):
         value = getattr(settings, field)
-        shown = "(set)" if field == "secret_key" and value else _PASSWORD.sub(r"://\1:***@", repr(value))
+        shown = (
+            "(set)"
+            if field in ("secret_key", "old_secret_keys") and value
+            else _PASSWORD.sub(r"://\1:***@", repr(value))
+        )
         changed = "" if value == defaults[field] else f"   (default {defaults[field]!r})"
         lines.append(f"{env_name(field)} = {shown}{changed}\n    {meaning}")
     return "\n".join(lines)

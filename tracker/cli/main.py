@@ -8,6 +8,7 @@ import json
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from tracker import __version__, logs
 from tracker.settings import ConfigurationError, Settings, load
@@ -62,6 +63,10 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("id", help="the fan's platform id, the conversion's or the click's id")
     explain.add_argument("--account", help="the account whose fan is meant, when several know the id")
     explain.add_argument("--json", action="store_true", help="print JSON, as GET /api/explain/{kind}/{id} answers")
+    rotate = command("rotate-key", _rotate_key, "Seal every stored credential again under a new secret key.")
+    rotate.add_argument(
+        "--new-key-file", type=Path, metavar="F", help="file with the new key, while Clickbind is stopped"
+    )
     demo = command("demo", _demo, "Run the whole product against a fake platform with known ground truth.")
     demo.add_argument("--once", action="store_true", help="run, report, exit (non-zero when an invariant fails)")
     demo.add_argument("--json", action="store_true", help="print the report as JSON")
@@ -160,6 +165,12 @@ def _explain(settings: Settings, options: argparse.Namespace) -> int:
     from tracker.cli.explain import run
 
     return asyncio.run(run(settings, options.kind, options.id, options.account, as_json=options.json))
+
+
+def _rotate_key(settings: Settings, options: argparse.Namespace) -> int:
+    from tracker.cli.rotate import run
+
+    return asyncio.run(run(settings, options.new_key_file))
 
 
 def _demo(settings: Settings, options: argparse.Namespace) -> int:

@@ -11,7 +11,13 @@ CREATE TABLE teams (
     created_at timestamptz NOT NULL DEFAULT now()
 );
 
--- key_hash is HMAC-SHA256 under the installation's secret key; the key itself is shown once and never stored.
+-- What must outlive a change of the secret key: sealed under it, re-sealed when it changes. 'api key hash' is api_keys' hash key.
+CREATE TABLE installation_values (
+    name   text PRIMARY KEY,
+    sealed bytea NOT NULL
+);
+
+-- key_hash is HMAC-SHA256 under the installation's hash key; the key itself is shown once and never stored.
 CREATE TABLE api_keys (
     api_key_id   text COLLATE "C" PRIMARY KEY,
     team_id      text NOT NULL REFERENCES teams,
