@@ -109,7 +109,7 @@ DELETE FROM destination_links WHERE destination_id = $1;
 SELECT d.destination_id, d.kind, d.name, d.config, d.scope, d.event_types, d.state, d.state_reason, d.created_at, d.updated_at,
        (SELECT array_agg(smart_link_id ORDER BY smart_link_id) FROM destination_links l WHERE l.destination_id = d.destination_id) AS links,
        (SELECT to_jsonb(x) FROM (SELECT outcome, status_code, verdict, started_at FROM attempts a
-         WHERE a.destination_id = d.destination_id ORDER BY attempt_id DESC LIMIT 1) x) AS latest
+         WHERE a.destination_id = d.destination_id ORDER BY started_at DESC LIMIT 1) x) AS latest
 FROM destinations d WHERE d.team_id = $1 AND d.kind = $2 AND d.state <> 'deleted' AND ($3::text IS NULL OR d.destination_id = $3)
 ORDER BY d.created_at DESC, d.destination_id DESC LIMIT $4 OFFSET $5;
 

@@ -7,7 +7,18 @@ from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 
 from tracker import __version__
-from tracker.api import accounts, explain, health, pixels, pools, postbacks, smart_links, trials, webhooks
+from tracker.api import (
+    accounts,
+    delivery_health,
+    explain,
+    health,
+    pixels,
+    pools,
+    postbacks,
+    smart_links,
+    trials,
+    webhooks,
+)
 from tracker.api.auth import caller
 from tracker.api.errors import HANDLERS
 from tracker.api.services import Services
@@ -39,6 +50,7 @@ ROUTES = (
     pixels.list_connection_deliveries,
     pixels.replay_connection,
     pixels.list_networks,
+    delivery_health.delivery_health,
     trials.send_test_event,
     webhooks.receive_webhook,
     health.live,

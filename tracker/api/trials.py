@@ -55,12 +55,19 @@ class Trial(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 @post(
-    ["/api/connections/{destination_id:str}/test-event", "/api/smart-link-postbacks/{destination_id:str}/test-event"],
+    [
+        "/api/connections/{destination_id:str}/test-event",
+        "/api/smart-link-postbacks/{destination_id:str}/test-event",
+        "/api/smart-link-postbacks/{destination_id:str}/test",
+    ],
     status_code=200,
 )
-async def send_test_event(destination_id: str, data: Trial, caller: Caller, services: Services) -> dict[str, Any]:
+async def send_test_event(
+    destination_id: str, caller: Caller, services: Services, data: Trial | None = None
+) -> dict[str, Any]:
     """Send a test event. Meta processes test events like real ones, so they are sent with value 0; Snapchat's go to its
     validate URL; a postback receives a sample conversion. Answers with the verdict, and the request and answer, masked."""
+    data = data or Trial()
     row = await services.pool.fetchrow(SQL["destination"], caller.team_id, destination_id.upper())
     if row is None:
         raise not_found("This destination")

@@ -421,4 +421,5 @@ CREATE TABLE attempts (
     PRIMARY KEY (attempt_id, day)
 ) PARTITION BY RANGE (day);
 CREATE INDEX attempts_by_delivery ON attempts (event_id, destination_id);
+CREATE INDEX attempts_by_destination ON attempts (destination_id, started_at) INCLUDE (outcome);
 CREATE TABLE attempts_rest PARTITION OF attempts DEFAULT;
