@@ -50,19 +50,20 @@ RETURNING smart_link_id;
 SELECT s.smart_link_id, s.name, s.link_type, s.free_trial_days, s.window_seconds, s.fallback_url, s.state, s.created_at, s.updated_at,
        a.account_id, a.username, a.display_name,
        coalesce(h.clicks, 0) AS clicks, coalesce(h.gross_clicks, 0) AS gross_clicks, coalesce(h.bots, 0) AS bots,
-       coalesce(h.prefetches, 0) AS prefetches, c.conversions, c.subscribers, c.gross_cents, c.net_cents, c.spenders
+       coalesce(h.prefetches, 0) AS prefetches, c.conversions, c.subscribers, r.gross_cents, r.net_cents, r.spenders
 FROM smart_links s JOIN accounts a USING (account_id)
 LEFT JOIN LATERAL (
     SELECT sum(clicks)::bigint AS clicks, sum(gross_clicks)::bigint AS gross_clicks, sum(bots)::bigint AS bots,
            sum(prefetches)::bigint AS prefetches
     FROM click_hours h WHERE h.smart_link_id = s.smart_link_id) h ON true
 LEFT JOIN LATERAL (
-    SELECT count(*) FILTER (WHERE conversion_type <> 'transaction_status') AS conversions, count(*) FILTER (WHERE conversion_type = 'new_subscriber') AS subscribers,
-           coalesce(sum(amount_gross_cents) FILTER (WHERE counted), 0)::bigint AS gross_cents,
-           coalesce(sum(amount_net_cents) FILTER (WHERE counted), 0)::bigint AS net_cents,
-           count(DISTINCT fan_id) FILTER (WHERE counted AND amount_gross_cents > 0) AS spenders
-    FROM (SELECT *, conversion_type = 'new_transaction' AND transaction_status IN ('loading', 'done') AS counted
-          FROM conversions c WHERE c.smart_link_id = s.smart_link_id AND c.retracted_at IS NULL) c) c ON true
+    SELECT count(*) FILTER (WHERE conversion_type <> 'transaction_status') AS conversions,
+           count(*) FILTER (WHERE conversion_type = 'new_subscriber') AS subscribers
+    FROM conversions c WHERE c.smart_link_id = s.smart_link_id AND c.retracted_at IS NULL) c ON true
+LEFT JOIN LATERAL (
+    SELECT coalesce(sum(gross_cents), 0)::bigint AS gross_cents, coalesce(sum(net_cents), 0)::bigint AS net_cents,
+           count(DISTINCT fan_id) FILTER (WHERE gross_cents > 0) AS spenders
+    FROM revenue r WHERE r.smart_link_id = s.smart_link_id) r ON true
 WHERE s.team_id = $1 AND s.state <> 'deleted'
   AND ($2::text IS NULL OR s.smart_link_id = $2)
   AND ($3::text IS NULL OR s.name ILIKE '%' || $3 || '%')
@@ -80,16 +81,17 @@ WHERE team_id = $1 AND smart_link_id = $2 AND state <> 'deleted' RETURNING accou
 WITH days AS (
     SELECT date_trunc('day', hour AT TIME ZONE 'UTC') AS day, sum(clicks)::bigint AS clicks FROM click_hours
     WHERE smart_link_id = $1 AND hour >= $2 AND hour < $3 GROUP BY 1
-), credits AS (
-    SELECT date_trunc('day', conversion_at AT TIME ZONE 'UTC') AS day,
-           count(*) FILTER (WHERE conversion_type = 'new_subscriber') AS subs,
-           coalesce(sum(amount_gross_cents) FILTER (WHERE counted), 0)::bigint AS cents,
-           count(DISTINCT fan_id) FILTER (WHERE counted AND amount_gross_cents > 0) AS spenders
-    FROM (SELECT *, conversion_type = 'new_transaction' AND transaction_status IN ('loading', 'done') AS counted FROM conversions
-          WHERE smart_link_id = $1 AND retracted_at IS NULL AND conversion_at >= $2 AND conversion_at < $3) c GROUP BY 1
+), subscribed AS (
+    SELECT date_trunc('day', conversion_at AT TIME ZONE 'UTC') AS day, count(*) AS subs FROM conversions
+    WHERE smart_link_id = $1 AND retracted_at IS NULL AND conversion_type = 'new_subscriber'
+      AND conversion_at >= $2 AND conversion_at < $3 GROUP BY 1
+), earned AS (
+    SELECT date_trunc('day', conversion_at AT TIME ZONE 'UTC') AS day, sum(gross_cents)::bigint AS cents,
+           count(DISTINCT fan_id) FILTER (WHERE gross_cents > 0) AS spenders
+    FROM revenue WHERE smart_link_id = $1 AND conversion_at >= $2 AND conversion_at < $3 GROUP BY 1
 )
 SELECT day, coalesce(clicks, 0) AS clicks, coalesce(subs, 0) AS subs, coalesce(cents, 0) AS cents, coalesce(spenders, 0) AS spenders
-FROM days FULL JOIN credits USING (day) ORDER BY day;
+FROM days FULL JOIN subscribed USING (day) FULL JOIN earned USING (day) ORDER BY day;
 
 -- name: insert_destination
 -- A postback or another destination.

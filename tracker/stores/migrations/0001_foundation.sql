@@ -345,6 +345,21 @@ CREATE INDEX conversions_by_link ON conversions (smart_link_id, conversion_at);
 CREATE INDEX conversions_by_fan ON conversions (account_id, fan_id);
 CREATE INDEX conversions_by_click ON conversions (click_id);
 
+-- What every report counts: each payment credited, less what was taken back of it (a chargeback takes back its own amount).
+CREATE VIEW revenue AS
+SELECT v.conversion_id, v.team_id, v.account_id, v.smart_link_id, v.click_id, v.fan_id, v.conversion_at, v.transaction_id,
+       v.transaction_type, v.amount_gross_cents - coalesce(taken.gross_cents, 0) AS gross_cents,
+       v.amount_net_cents - coalesce(taken.net_cents, 0) AS net_cents
+FROM conversions v
+LEFT JOIN LATERAL (
+    SELECT t.amount_gross_cents AS gross_cents, t.amount_net_cents AS net_cents FROM conversions t
+    WHERE t.account_id = v.account_id AND t.fan_id = v.fan_id AND t.transaction_id = v.transaction_id
+      AND t.conversion_type = 'transaction_status' AND t.transaction_status IN ('pending_return', 'undo')
+      AND t.retracted_at IS NULL
+    ORDER BY t.transaction_status DESC LIMIT 1  -- 'undo' is the last word
+) taken ON true
+WHERE v.conversion_type = 'new_transaction' AND v.retracted_at IS NULL;
+
 -- Delivery (package postbacks; it knows events and destinations, not clicks or fans) ------------------------
 
 CREATE TABLE destinations (
