@@ -111,7 +111,7 @@ async def _latency(data_dir: Path, tips: int) -> dict[str, Any]:
             await stage.admin("fans/tip", tip)
             arrived = (await _postbacks(stage, number + 2))[-1].at
             row = await connection.fetchrow(
-                "SELECT (SELECT min(received_at) FROM webhooks WHERE received_at >= $1) AS webhook,"
+                "SELECT (SELECT min(received_at) FROM webhooks WHERE received_at >= $1 AND event_type = 'transactions.new') AS webhook,"
                 " (SELECT min(first_seen_at) FROM platform_events WHERE first_seen_at >= $1) AS event,"
                 " (SELECT max(created_at) FROM deliveries WHERE created_at >= $1) AS delivery",
                 before,
