@@ -21,6 +21,8 @@ from postbacks.facts import SAMPLE, VARIABLES
 
 _VARIABLE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _UNRESERVED = re.compile(r"[A-Za-z0-9\-._~]*\Z")
+# What quote() does to ASCII text, several times faster.
+_PERCENT = {code: quoted for code in range(128) if (quoted := quote(chr(code), safe="")) != chr(code)}
 _JSON_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?\Z")
 _HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?\.)*[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?\.?\Z")
 _IPV6_HOST = re.compile(r"\[[0-9A-Fa-f:.]+\]\Z")
@@ -162,7 +164,9 @@ def _encode(slot: Slot, facts: Mapping[str, str]) -> str:
     value = facts.get(slot.name, "")
     if slot.place is Place.PERCENT:
         # Most values are ids: checking is several times faster than quoting.
-        return value if _UNRESERVED.match(value) else quote(value, safe="", errors="replace")
+        if _UNRESERVED.match(value):
+            return value
+        return value.translate(_PERCENT) if value.isascii() else quote(value, safe="", errors="replace")
     if slot.place is Place.JSON_TEXT:
         return json.dumps(value)[1:-1]
     if not value:

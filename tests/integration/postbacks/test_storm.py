@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from loadtests.storm import Shape, run_storm
+from loadtests.storm import run_storm
+from loadtests.storm_books import Shape
 
 SHAPE = Shape(
     conversions=1000,

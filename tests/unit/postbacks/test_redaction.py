@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from postbacks import redaction
 from postbacks.attempt import describe
 from postbacks.destinations import postback
 from postbacks.destinations.base import Item
@@ -68,3 +69,8 @@ def test_a_request_is_described_without_its_secrets() -> None:
     assert text.startswith("POST https://h.example/p?id=cnv_sample_0001&key=***\n")
     assert "X-Source: clickbind" in text
     assert "Authorization: ***" in text
+
+
+def test_every_secret_name_is_found_by_its_hint() -> None:
+    for name in (*redaction._PARTS, *redaction._WHOLE):
+        assert redact(f"https://h/p?{name}=hush") == f"https://h/p?{name}=***", name

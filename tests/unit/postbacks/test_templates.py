@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 import pytest
 from hypothesis import given
@@ -203,3 +203,9 @@ def test_header_refusals(source: str, position: int) -> None:
     with pytest.raises(TemplateError) as refused:
         parse_header(source)
     assert refused.value.position == position
+
+
+def test_ascii_is_quoted_as_the_standard_library_does() -> None:
+    everything = "".join(map(chr, range(128)))
+    rendered = render(parse_url("https://h.example/?v={click_id}"), {"click_id": everything})
+    assert rendered == "https://h.example/?v=" + quote(everything, safe="")
