@@ -180,9 +180,8 @@ class Edge:
                     text = reply.decode()
                     self._count["duplicate" if text[0] == "d" else LEASES[text[1]]] += 1
                     visitor, member = text[2:28], text[54:]
-                    kept = Kept(text[28:54], visitor, LEASES[text[1]], member, records.click_ids, now_ms, False)
                     standby.used_at[keys.pool] = now_ms
-                    standby.keep(records, kept)
+                    standby.remember(records, (reply, records.click_ids, now_ms))
                 else:
                     visitor, member = await self._degrade(link, records, request, visit, visitor, by_cookie)
                 target = self._target(link, member)
@@ -217,7 +216,7 @@ class Edge:
             kept = Kept(visit.visit_id, visitor, lease, member, records.click_ids, visit.at_ms, True)
         # Remembered before it is written: a second tap that comes meanwhile is the same click.
         standby.unreplayed += 1
-        standby.keep(records._replace(by_visitor=f"{keys.by_visitor}{kept.visitor}{ecid_suffix(visit.ecid)}"), kept)
+        standby.remember(records._replace(by_visitor=f"{keys.by_visitor}{kept.visitor}{ecid_suffix(visit.ecid)}"), kept)
         await self._spill(
             Entry(
                 record.shard,

@@ -16,12 +16,12 @@ from typing import NamedTuple
 import structlog
 from redis.exceptions import RedisError
 
-from tracker.edge.claim import LinkKeys, RecordKeys, same_person
+from tracker.edge.claim import LinkKeys, RecordKeys, parse_claim, same_person
 from tracker.stores import valkey
 
 log = structlog.get_logger()
 
-REMEMBERED = 20_000  # record keys; about 10 MB
+REMEMBERED = 20_000  # record keys at most, half of them at least; about 10 MB
 STASH = 24  # links per pool, at most an eighth of the pool's free ones (claim.lua)
 HOLD_MS = 3_600_000  # an edge that dies leaves its loans leased this long
 RENEW_MS = 300_000
@@ -41,6 +41,10 @@ class Kept(NamedTuple):
     spilled: bool
 
 
+Claimed = tuple[bytes, str, int]
+"""A claim as the hot path leaves it: Valkey's reply, click-id digests, Unix ms. A plain tuple: cheap, and no garbage to trace."""
+
+
 class Standby:
     """Remembered claims and lent links of one edge process. Times are Unix milliseconds."""
 
@@ -48,30 +52,39 @@ class Standby:
         self._client = client
         self._function = function
         self._is_up = is_up
-        self._kept: dict[str, Kept] = {}
+        # Two generations instead of an order of ages: dropping the oldest costs nothing per click.
+        self._young: dict[str, Kept | Claimed] = {}
+        self._old: dict[str, Kept | Claimed] = {}
         self._stashes: dict[str, deque[str]] = {}
         self._renewed_at: dict[str, int] = {}
         self.used_at: dict[str, int] = {}
         self.unreplayed = 0
         """Spilled clicks that Valkey has not been told of; while there are any, they are looked up here first."""
 
-    def keep(self, keys: RecordKeys, kept: Kept) -> None:
-        """Remember a claim under its records' keys."""
-        memory = self._kept
-        memory[keys.by_visitor] = kept
-        memory[keys.by_fingerprint] = kept
-        while len(memory) > REMEMBERED:
-            del memory[next(iter(memory))]
+    def remember(self, keys: RecordKeys, claim: Kept | Claimed) -> None:
+        """Remember a claim, or a spilled click, under its records' keys."""
+        young = self._young
+        young[keys.by_visitor] = young[keys.by_fingerprint] = claim
+        if len(young) > REMEMBERED // 2:
+            self._old, self._young = young, {}
 
     def find(self, keys: RecordKeys, by_cookie: bool, now_ms: int, window_ms: int) -> Kept | None:
         """The click this visit repeats, by the rules of claim.lua; None when it is not remembered."""
         if by_cookie:
-            kept = self._kept.get(keys.by_visitor)
+            kept = self._recall(keys.by_visitor)
         else:
-            kept = self._kept.get(keys.by_fingerprint) or self._kept.get(keys.by_yesterday)
+            kept = self._recall(keys.by_fingerprint) or self._recall(keys.by_yesterday)
             if kept is not None and not same_person(now_ms - kept.at_ms, keys.click_ids, kept.click_ids):
                 return None
         return kept if kept is not None and now_ms - kept.at_ms < window_ms else None
+
+    def _recall(self, key: str) -> Kept | None:
+        found = self._young.get(key) or self._old.get(key)
+        if found is None or isinstance(found, Kept):
+            return found
+        reply, click_ids, at_ms = found
+        claim = parse_claim(reply)
+        return Kept(claim.click_id, claim.visitor, claim.lease, claim.member, click_ids, at_ms, False)
 
     def take(self, keys: LinkKeys) -> str:
         """A lent link's member, now the visitor's; '' when there is none."""
