@@ -32,6 +32,7 @@ from loadtests import pixel_rate, postback_rate
 from loadtests.demo.stage import Stage
 from loadtests.emulators.receiver import Received
 from postbacks.queue import Queue
+from tracker import logs
 from tracker.settings import Settings
 from tracker.stores import postgres
 from tracker.stores.embedded import DataFolder, EmbeddedPostgres
@@ -105,7 +106,7 @@ async def _latency(data_dir: Path, tips: int) -> dict[str, Any]:
         stages: list[dict[str, float]] = []
         for number in range(tips):
             # Long enough that nothing of the last one is left, and at no fixed phase of anybody's clock.
-            await asyncio.sleep(0.7 + (number * 0.137) % 0.5)
+            await asyncio.sleep(1.0 + (number * 0.137) % 0.5)
             before = await connection.fetchval("SELECT clock_timestamp()")
             tip = {"account_id": fan["account_id"], "fan_id": fan["fan_id"], "amount": 5 + number}
             await stage.admin("fans/tip", tip)
@@ -117,6 +118,8 @@ async def _latency(data_dir: Path, tips: int) -> dict[str, Any]:
                 before,
             )
             assert row is not None
+            if row["webhook"] is None or row["webhook"] > row["event"]:
+                continue  # the poll of transactions was quicker than the vendor's webhook
             begun = row["webhook"].timestamp()
             stages.append(
                 {
@@ -132,6 +135,7 @@ async def _latency(data_dir: Path, tips: int) -> dict[str, Any]:
     return {
         "result": round(waits[min(len(waits) - 1, int(0.99 * len(waits)))], 1),
         "tips": tips,
+        "told_by_webhook": len(waits),
         "p50_ms": round(median(waits), 1),
         "max_ms": round(waits[-1], 1),
         **{f"p50_ms_until_{name}": round(1000 * median(each[name] for each in stages), 1) for name in ("event", "credit")},
@@ -220,7 +224,7 @@ def main() -> int:
     parser.add_argument("parts", nargs="*", metavar="PART", help="get, capi, latency, claim (default: all)")
     parser.add_argument("--rounds", type=int, default=3, help="of get and capi")
     parser.add_argument("--events", type=int, default=10000, help="a round of get and capi")
-    parser.add_argument("--tips", type=int, default=60, help="of latency")
+    parser.add_argument("--tips", type=int, default=40, help="of latency")
     parser.add_argument("--delivered", type=int, default=1_000_000, help="rows of claim")
     parser.add_argument("--waiting", type=int, default=100_000, help="rows of claim")
     parser.add_argument("--json", action="store_true")
@@ -228,6 +232,7 @@ def main() -> int:
     unknown = set(options.parts) - set(PARTS)
     if unknown:
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
+    logs.configure("bench", "error", "console")  # standard output is the report's
     report: dict[str, dict[str, Any]] = {}
     for name in options.parts or PARTS:
         figures = PARTS[name](options)
