@@ -8,6 +8,8 @@ from typing import Annotated, Any
 import asyncpg
 import msgspec
 from litestar import get, post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
 
 from tracker.accounts.jobs import JOBS
 from tracker.accounts.jobs import wake as wake_job
@@ -34,7 +36,9 @@ class NewAccount(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 @post("/api/connected-accounts", status_code=201)
-async def create_account(data: NewAccount, caller: Caller, services: Services) -> dict[str, Any]:
+async def create_account(
+    data: JSONBody[NewAccount], caller: NamedDependency[Caller], services: NamedDependency[Services]
+) -> dict[str, Any]:
     """Connect an account. Answers with the webhook URL and secret to enter at the provider; the secret is shown once."""
     if data.provider not in PROVIDERS:
         raise Invalid({"provider": [f"The provider must be one of: {', '.join(sorted(PROVIDERS))}."]})
@@ -68,14 +72,16 @@ async def create_account(data: NewAccount, caller: Caller, services: Services) -
 
 
 @get("/api/connected-accounts")
-async def list_accounts(caller: Caller, services: Services) -> dict[str, Any]:
+async def list_accounts(caller: NamedDependency[Caller], services: NamedDependency[Services]) -> dict[str, Any]:
     """The team's accounts and their health, in words."""
     rows = await services.pool.fetch(SQL["accounts"], caller.team_id, None)
     return envelope([account(row) for row in rows])
 
 
 @get("/api/connected-accounts/{account_id:str}")
-async def get_account(account_id: str, caller: Caller, services: Services) -> dict[str, Any]:
+async def get_account(
+    account_id: str, caller: NamedDependency[Caller], services: NamedDependency[Services]
+) -> dict[str, Any]:
     """One account and its health."""
     row = await services.pool.fetchrow(SQL["accounts"], caller.team_id, account_id)
     if row is None:

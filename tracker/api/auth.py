@@ -8,6 +8,7 @@ from typing import Any
 
 import ulid
 from litestar import Request
+from litestar.di import NamedDependency
 
 from tracker.api.errors import Refused
 from tracker.api.services import Services
@@ -25,7 +26,7 @@ class Caller:
     api_key_id: str
 
 
-async def caller(request: Request[Any, Any, Any], services: Services) -> Caller:
+async def caller(request: Request[Any, Any, Any], services: NamedDependency[Services]) -> Caller:
     """The caller of a request. Raises Refused (401) with what to do."""
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not key.strip():

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 from litestar import Request, get
+from litestar.di import NamedDependency
 
 from postbacks.destinations.registry import KINDS
 from tracker.api.auth import Caller
@@ -119,7 +120,11 @@ def row(health: Health, service_urls: dict[str, str], now: datetime) -> dict[str
 
 @get("/api/delivery-health")
 async def delivery_health(
-    request: Request[Any, Any, Any], caller: Caller, services: Services, limit: Limit = 50, offset: Offset = 0
+    request: Request[Any, Any, Any],
+    caller: NamedDependency[Caller],
+    services: NamedDependency[Services],
+    limit: Limit = 50,
+    offset: Offset = 0,
 ) -> dict[str, Any]:
     """How each destination of the team fares: counts, durations, backlog, breaker, and one sentence in plain words."""
     rows = await services.pool.fetch(SQL["health"], caller.team_id, limit + 1, offset)

@@ -6,6 +6,7 @@ from typing import Any
 
 import asyncpg
 from litestar import Response, get
+from litestar.di import NamedDependency
 
 from tracker.api.services import Services
 from tracker.stores.valkey import RedisError
@@ -18,7 +19,7 @@ async def live() -> dict[str, str]:
 
 
 @get("/health/ready")
-async def ready(services: Services) -> Response[dict[str, Any]]:
+async def ready(services: NamedDependency[Services]) -> Response[dict[str, Any]]:
     """The stores answer; 503 says which one does not."""
     problems = []
     try:

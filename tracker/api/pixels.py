@@ -11,7 +11,8 @@ import asyncpg
 import msgspec
 import ulid
 from litestar import Request, delete, get, patch, post
-from litestar.params import Parameter
+from litestar.di import NamedDependency
+from litestar.params import JSONBody, Parameter
 
 from postbacks.destinations import networks, registry
 from postbacks.destinations.base import Destination
@@ -63,7 +64,9 @@ def unseal(secrets: Secrets, destination_id: str, sealed: bytes | None) -> dict[
 
 
 @post("/api/connections", status_code=201)
-async def create_connection(data: NewConnection, caller: Caller, services: Services) -> dict[str, Any]:
+async def create_connection(
+    data: JSONBody[NewConnection], caller: NamedDependency[Caller], services: NamedDependency[Services]
+) -> dict[str, Any]:
     """Connect an ad platform or a fan action. The token is encrypted at once and never shown again."""
     if data.kind not in KINDS:
         raise Invalid({"kind": [f"Use one of {', '.join(KINDS)}."]})
@@ -82,8 +85,8 @@ async def create_connection(data: NewConnection, caller: Caller, services: Servi
 @get("/api/connections")
 async def list_connections(
     request: Request[Any, Any, Any],
-    caller: Caller,
-    services: Services,
+    caller: NamedDependency[Caller],
+    services: NamedDependency[Services],
     kind: Annotated[str | None, Parameter(query="kind")] = None,
     limit: Limit = 50,
     offset: Offset = 0,
@@ -94,7 +97,9 @@ async def list_connections(
 
 
 @get("/api/connections/{connection_id:str}")
-async def get_connection(connection_id: str, caller: Caller, services: Services) -> dict[str, Any]:
+async def get_connection(
+    connection_id: str, caller: NamedDependency[Caller], services: NamedDependency[Services]
+) -> dict[str, Any]:
     """One connection, with the match keys its events of the last week carry: an honest forecast of match quality."""
     found = await _one(services, caller, connection_id.upper())
     keys = await services.pool.fetchrow(SQL["match_keys"], found["id"])
@@ -103,7 +108,10 @@ async def get_connection(connection_id: str, caller: Caller, services: Services)
 
 @patch("/api/connections/{connection_id:str}")
 async def change_connection(
-    connection_id: str, data: ConnectionChange, caller: Caller, services: Services
+    connection_id: str,
+    data: JSONBody[ConnectionChange],
+    caller: NamedDependency[Caller],
+    services: NamedDependency[Services],
 ) -> dict[str, Any]:
     """Change a connection, or resume it: what waited for it is sent, under its own event ids."""
     row = await _row(services, caller, connection_id.upper())
@@ -130,7 +138,9 @@ async def change_connection(
 
 
 @delete("/api/connections/{connection_id:str}", status_code=200)
-async def delete_connection(connection_id: str, caller: Caller, services: Services) -> dict[str, Any]:
+async def delete_connection(
+    connection_id: str, caller: NamedDependency[Caller], services: NamedDependency[Services]
+) -> dict[str, Any]:
     """Delete a connection; what it was told stays in the log."""
     row = await _row(services, caller, connection_id.upper())
     async with services.pool.acquire() as connection, connection.transaction():
@@ -143,8 +153,8 @@ async def delete_connection(connection_id: str, caller: Caller, services: Servic
 async def list_connection_deliveries(
     request: Request[Any, Any, Any],
     connection_id: str,
-    caller: Caller,
-    services: Services,
+    caller: NamedDependency[Caller],
+    services: NamedDependency[Services],
     delivery_state: Annotated[DeliveryState | None, Parameter(query="state")] = None,
     limit: Limit = 50,
     offset: Offset = 0,
@@ -158,14 +168,16 @@ async def list_connection_deliveries(
 
 
 @post("/api/connections/{connection_id:str}/replay", status_code=200)
-async def replay_connection(connection_id: str, data: Replay, caller: Caller, services: Services) -> dict[str, Any]:
+async def replay_connection(
+    connection_id: str, data: JSONBody[Replay], caller: NamedDependency[Caller], services: NamedDependency[Services]
+) -> dict[str, Any]:
     """Send dead deliveries again, under their own event ids: one, a range, or all."""
     row = await _row(services, caller, connection_id.upper())
     return await replayed(services, row["destination_id"], data)
 
 
 @get("/api/postback-networks")
-async def list_networks(caller: Caller) -> dict[str, Any]:
+async def list_networks(caller: NamedDependency[Caller]) -> dict[str, Any]:
     """Presets of ad networks: the postback URL to fill in, and the macro for `ecid` in the ad's URL."""
     rows = [
         {"name": each.name, "title": each.title, "macro": each.macro, "url": each.url, "fields": each.fields}

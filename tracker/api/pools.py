@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 from litestar import get
+from litestar.di import NamedDependency
 
 from tracker.api.auth import Caller
 from tracker.api.envelope import envelope
@@ -15,7 +16,7 @@ from tracker.inventory.pools import report
 
 
 @get("/api/pools")
-async def list_pools(caller: Caller, services: Services) -> dict[str, Any]:
+async def list_pools(caller: NamedDependency[Caller], services: NamedDependency[Services]) -> dict[str, Any]:
     """Every pool of the team, per account and offer: size, leased now, leases by kind, and how many links would keep 99.9 %
     of leases exclusive at the present click rate."""
     found = await report(services.pool, services.redis, services.settings, caller.team_id, datetime.now(UTC))

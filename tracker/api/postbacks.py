@@ -9,7 +9,8 @@ import asyncpg
 import msgspec
 import ulid
 from litestar import Request, delete, get, patch, post
-from litestar.params import Parameter
+from litestar.di import NamedDependency
+from litestar.params import JSONBody, Parameter
 
 from postbacks import replay
 from postbacks.destinations import registry
@@ -74,7 +75,9 @@ class Replay(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 @post("/api/smart-link-postbacks", status_code=201)
-async def create_postback(data: NewPostback, caller: Caller, services: Services) -> dict[str, Any]:
+async def create_postback(
+    data: JSONBody[NewPostback], caller: NamedDependency[Caller], services: NamedDependency[Services]
+) -> dict[str, Any]:
     """Make a postback. A template with a mistake is refused with the field, the position and the fix."""
     config = _config(data.url, data.http_method, data.body, data.headers)
     _check(config, data.smart_link_scope, data.smart_link_ids)
@@ -90,7 +93,11 @@ async def create_postback(data: NewPostback, caller: Caller, services: Services)
 
 @get("/api/smart-link-postbacks")
 async def list_postbacks(
-    request: Request[Any, Any, Any], caller: Caller, services: Services, limit: Limit = 50, offset: Offset = 0
+    request: Request[Any, Any, Any],
+    caller: NamedDependency[Caller],
+    services: NamedDependency[Services],
+    limit: Limit = 50,
+    offset: Offset = 0,
 ) -> dict[str, Any]:
     """The team's postbacks, newest first."""
     rows = await services.pool.fetch(SQL["destinations"], caller.team_id, "postback", None, limit + 1, offset)
@@ -98,13 +105,20 @@ async def list_postbacks(
 
 
 @get("/api/smart-link-postbacks/{postback_id:str}")
-async def get_postback(postback_id: str, caller: Caller, services: Services) -> dict[str, Any]:
+async def get_postback(
+    postback_id: str, caller: NamedDependency[Caller], services: NamedDependency[Services]
+) -> dict[str, Any]:
     """One postback."""
     return envelope(await _one(services, caller, postback_id.upper()))
 
 
 @patch("/api/smart-link-postbacks/{postback_id:str}")
-async def change_postback(postback_id: str, data: PostbackChange, caller: Caller, services: Services) -> dict[str, Any]:
+async def change_postback(
+    postback_id: str,
+    data: JSONBody[PostbackChange],
+    caller: NamedDependency[Caller],
+    services: NamedDependency[Services],
+) -> dict[str, Any]:
     """Change a postback; what was not sent yet goes out the new way."""
     row = await _row(services, caller, postback_id.upper())
     old = row["config"]
@@ -132,7 +146,9 @@ async def change_postback(postback_id: str, data: PostbackChange, caller: Caller
 
 
 @delete("/api/smart-link-postbacks/{postback_id:str}", status_code=200)
-async def delete_postback(postback_id: str, caller: Caller, services: Services) -> dict[str, Any]:
+async def delete_postback(
+    postback_id: str, caller: NamedDependency[Caller], services: NamedDependency[Services]
+) -> dict[str, Any]:
     """Delete a postback; its delivery log stays."""
     if await services.pool.fetchval(SQL["delete_destination"], caller.team_id, postback_id.upper()) is None:
         raise not_found("This postback")
@@ -143,8 +159,8 @@ async def delete_postback(postback_id: str, caller: Caller, services: Services) 
 async def list_deliveries(
     request: Request[Any, Any, Any],
     postback_id: str,
-    caller: Caller,
-    services: Services,
+    caller: NamedDependency[Caller],
+    services: NamedDependency[Services],
     delivery_state: Annotated[DeliveryState | None, Parameter(query="state")] = None,
     limit: Limit = 50,
     offset: Offset = 0,
@@ -158,7 +174,9 @@ async def list_deliveries(
 
 
 @post("/api/smart-link-postbacks/{postback_id:str}/replay", status_code=200)
-async def replay_deliveries(postback_id: str, data: Replay, caller: Caller, services: Services) -> dict[str, Any]:
+async def replay_deliveries(
+    postback_id: str, data: JSONBody[Replay], caller: NamedDependency[Caller], services: NamedDependency[Services]
+) -> dict[str, Any]:
     """Send dead deliveries again: one, a range, or all of this postback."""
     row = await _row(services, caller, postback_id.upper())
     return await replayed(services, row["destination_id"], data)

@@ -9,7 +9,8 @@ import asyncpg
 import msgspec
 import ulid
 from litestar import Request, delete, get, patch, post
-from litestar.params import Parameter
+from litestar.di import NamedDependency
+from litestar.params import JSONBody, Parameter
 
 from tracker.accounts.jobs import wake as wake_job
 from tracker.api.auth import SQL, Caller
@@ -49,7 +50,9 @@ class SmartLinkChange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 @post("/api/smart-links", status_code=201)
-async def create_smart_link(data: NewSmartLink, caller: Caller, services: Services) -> dict[str, Any]:
+async def create_smart_link(
+    data: JSONBody[NewSmartLink], caller: NamedDependency[Caller], services: NamedDependency[Services]
+) -> dict[str, Any]:
     """Make a smart link; its pool is filled in the background and it redirects from the first second."""
     if data.link_type == "free_trial" and data.free_trial_days not in TRIAL_DURATIONS:
         durations = ", ".join(str(days) for days in sorted(TRIAL_DURATIONS))
@@ -73,8 +76,8 @@ async def create_smart_link(data: NewSmartLink, caller: Caller, services: Servic
 @get("/api/smart-links")
 async def list_smart_links(
     request: Request[Any, Any, Any],
-    caller: Caller,
-    services: Services,
+    caller: NamedDependency[Caller],
+    services: NamedDependency[Services],
     limit: Limit = 50,
     offset: Offset = 0,
     name: str | None = None,
@@ -87,14 +90,19 @@ async def list_smart_links(
 
 
 @get("/api/smart-links/{smart_link_id:str}")
-async def get_smart_link(smart_link_id: str, caller: Caller, services: Services) -> dict[str, Any]:
+async def get_smart_link(
+    smart_link_id: str, caller: NamedDependency[Caller], services: NamedDependency[Services]
+) -> dict[str, Any]:
     """One smart link with its totals."""
     return envelope(await _one(services, caller, smart_link_id.upper()))
 
 
 @patch("/api/smart-links/{smart_link_id:str}")
 async def change_smart_link(
-    smart_link_id: str, data: SmartLinkChange, caller: Caller, services: Services
+    smart_link_id: str,
+    data: JSONBody[SmartLinkChange],
+    caller: NamedDependency[Caller],
+    services: NamedDependency[Services],
 ) -> dict[str, Any]:
     """Rename, pause, resume, change window or fallback."""
     _check_fallback(data.fallback_url or "")
@@ -105,7 +113,9 @@ async def change_smart_link(
 
 
 @delete("/api/smart-links/{smart_link_id:str}", status_code=200)
-async def delete_smart_link(smart_link_id: str, caller: Caller, services: Services) -> dict[str, Any]:
+async def delete_smart_link(
+    smart_link_id: str, caller: NamedDependency[Caller], services: NamedDependency[Services]
+) -> dict[str, Any]:
     """Delete a smart link: it answers with its fallback or 410 from now on; fans bound to its clicks stay bound."""
     await _update(services, caller, smart_link_id.upper(), None, None, None, "deleted")
     return envelope({"success": True})
@@ -114,8 +124,8 @@ async def delete_smart_link(smart_link_id: str, caller: Caller, services: Servic
 @get("/api/smart-links/{smart_link_id:str}/stats")
 async def smart_link_stats(
     smart_link_id: str,
-    caller: Caller,
-    services: Services,
+    caller: NamedDependency[Caller],
+    services: NamedDependency[Services],
     date_start: datetime | None = None,
     date_end: datetime | None = None,
 ) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import msgspec
 import ulid
 from litestar import post
+from litestar.di import NamedDependency
 
 from postbacks.attempt import Tried
 from postbacks.destinations.base import Destination
@@ -63,7 +64,7 @@ class Trial(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     status_code=200,
 )
 async def send_test_event(
-    destination_id: str, caller: Caller, services: Services, data: Trial | None = None
+    destination_id: str, caller: NamedDependency[Caller], services: NamedDependency[Services], data: Trial | None = None
 ) -> dict[str, Any]:
     """Send a test event. Meta processes test events like real ones, so they are sent with value 0; Snapchat's go to its
     validate URL; a postback receives a sample conversion. Answers with the verdict, and the request and answer, masked."""

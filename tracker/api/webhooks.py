@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from litestar import Request, Response, post
+from litestar.di import NamedDependency
 
 from tracker.api.services import Services
 from tracker.clicklog import WAKE_CHANNEL
@@ -16,7 +17,7 @@ BODY_LIMIT = 1 << 20
 
 @post("/webhooks/{provider:str}/{account_id:str}", status_code=200, request_max_body_size=BODY_LIMIT)
 async def receive_webhook(
-    request: Request[Any, Any, Any], provider: str, account_id: str, services: Services
+    request: Request[Any, Any, Any], provider: str, account_id: str, services: NamedDependency[Services]
 ) -> Response[Any]:
     """Take one provider event. 401 wrong signature, 404 unknown account, 400 not JSON, 413 too large, each with its reason."""
     body = await request.body()
