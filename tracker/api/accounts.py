@@ -9,7 +9,7 @@ import asyncpg
 import msgspec
 from litestar import get, post
 from litestar.di import NamedDependency
-from litestar.params import JSONBody
+from litestar.params import FromPath, JSONBody
 
 from tracker.accounts.jobs import JOBS
 from tracker.accounts.jobs import wake as wake_job
@@ -80,7 +80,7 @@ async def list_accounts(caller: NamedDependency[Caller], services: NamedDependen
 
 @get("/api/connected-accounts/{account_id:str}")
 async def get_account(
-    account_id: str, caller: NamedDependency[Caller], services: NamedDependency[Services]
+    account_id: FromPath[str], caller: NamedDependency[Caller], services: NamedDependency[Services]
 ) -> dict[str, Any]:
     """One account and its health."""
     row = await services.pool.fetchrow(SQL["accounts"], caller.team_id, account_id)

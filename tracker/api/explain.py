@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from litestar import get
 from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery
 
 from tracker.api.auth import Caller
 from tracker.api.envelope import envelope
@@ -20,11 +21,11 @@ KINDS: dict[str, Kind] = {"fan": "fan", "conversion": "conversion", "click": "cl
 
 @get("/api/explain/{kind:str}/{name:str}")
 async def explain_credit(
-    kind: str,
-    name: str,
+    kind: FromPath[str],
+    name: FromPath[str],
     caller: NamedDependency[Caller],
     services: NamedDependency[Services],
-    account_id: str | None = None,
+    account_id: FromQuery[str | None] = None,
 ) -> dict[str, Any]:
     """The chain of lease, rule, competing clicks and platform events; kind: fan, conversion or click.
 

@@ -12,7 +12,7 @@ import msgspec
 import ulid
 from litestar import Request, delete, get, patch, post
 from litestar.di import NamedDependency
-from litestar.params import JSONBody, Parameter
+from litestar.params import FromPath, JSONBody, QueryParameter
 
 from postbacks.destinations import networks, registry
 from postbacks.destinations.base import Destination
@@ -87,7 +87,7 @@ async def list_connections(
     request: Request[Any, Any, Any],
     caller: NamedDependency[Caller],
     services: NamedDependency[Services],
-    kind: Annotated[str | None, Parameter(query="kind")] = None,
+    kind: Annotated[str | None, QueryParameter(name="kind")] = None,
     limit: Limit = 50,
     offset: Offset = 0,
 ) -> dict[str, Any]:
@@ -98,7 +98,7 @@ async def list_connections(
 
 @get("/api/connections/{connection_id:str}")
 async def get_connection(
-    connection_id: str, caller: NamedDependency[Caller], services: NamedDependency[Services]
+    connection_id: FromPath[str], caller: NamedDependency[Caller], services: NamedDependency[Services]
 ) -> dict[str, Any]:
     """One connection, with the match keys its events of the last week carry: an honest forecast of match quality."""
     found = await _one(services, caller, connection_id.upper())
@@ -108,7 +108,7 @@ async def get_connection(
 
 @patch("/api/connections/{connection_id:str}")
 async def change_connection(
-    connection_id: str,
+    connection_id: FromPath[str],
     data: JSONBody[ConnectionChange],
     caller: NamedDependency[Caller],
     services: NamedDependency[Services],
@@ -139,7 +139,7 @@ async def change_connection(
 
 @delete("/api/connections/{connection_id:str}", status_code=200)
 async def delete_connection(
-    connection_id: str, caller: NamedDependency[Caller], services: NamedDependency[Services]
+    connection_id: FromPath[str], caller: NamedDependency[Caller], services: NamedDependency[Services]
 ) -> dict[str, Any]:
     """Delete a connection; what it was told stays in the log."""
     row = await _row(services, caller, connection_id.upper())
@@ -152,10 +152,10 @@ async def delete_connection(
 @get("/api/connections/{connection_id:str}/deliveries")
 async def list_connection_deliveries(
     request: Request[Any, Any, Any],
-    connection_id: str,
+    connection_id: FromPath[str],
     caller: NamedDependency[Caller],
     services: NamedDependency[Services],
-    delivery_state: Annotated[DeliveryState | None, Parameter(query="state")] = None,
+    delivery_state: Annotated[DeliveryState | None, QueryParameter(name="state")] = None,
     limit: Limit = 50,
     offset: Offset = 0,
 ) -> dict[str, Any]:
@@ -169,7 +169,10 @@ async def list_connection_deliveries(
 
 @post("/api/connections/{connection_id:str}/replay", status_code=200)
 async def replay_connection(
-    connection_id: str, data: JSONBody[Replay], caller: NamedDependency[Caller], services: NamedDependency[Services]
+    connection_id: FromPath[str],
+    data: JSONBody[Replay],
+    caller: NamedDependency[Caller],
+    services: NamedDependency[Services],
 ) -> dict[str, Any]:
     """Send dead deliveries again, under their own event ids: one, a range, or all."""
     row = await _row(services, caller, connection_id.upper())

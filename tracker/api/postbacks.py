@@ -10,7 +10,7 @@ import msgspec
 import ulid
 from litestar import Request, delete, get, patch, post
 from litestar.di import NamedDependency
-from litestar.params import JSONBody, Parameter
+from litestar.params import FromPath, JSONBody, QueryParameter
 
 from postbacks import replay
 from postbacks.destinations import registry
@@ -30,8 +30,8 @@ ConversionType = Literal[
     "transaction_status",
 ]
 DeliveryState = Literal["waiting", "delivered", "skipped", "dead"]
-Limit = Annotated[int, Parameter(ge=1, le=1000)]
-Offset = Annotated[int, Parameter(ge=0)]
+Limit = Annotated[int, QueryParameter(ge=1, le=1000)]
+Offset = Annotated[int, QueryParameter(ge=0)]
 
 
 class Header(msgspec.Struct, forbid_unknown_fields=True):
@@ -106,7 +106,7 @@ async def list_postbacks(
 
 @get("/api/smart-link-postbacks/{postback_id:str}")
 async def get_postback(
-    postback_id: str, caller: NamedDependency[Caller], services: NamedDependency[Services]
+    postback_id: FromPath[str], caller: NamedDependency[Caller], services: NamedDependency[Services]
 ) -> dict[str, Any]:
     """One postback."""
     return envelope(await _one(services, caller, postback_id.upper()))
@@ -114,7 +114,7 @@ async def get_postback(
 
 @patch("/api/smart-link-postbacks/{postback_id:str}")
 async def change_postback(
-    postback_id: str,
+    postback_id: FromPath[str],
     data: JSONBody[PostbackChange],
     caller: NamedDependency[Caller],
     services: NamedDependency[Services],
@@ -147,7 +147,7 @@ async def change_postback(
 
 @delete("/api/smart-link-postbacks/{postback_id:str}", status_code=200)
 async def delete_postback(
-    postback_id: str, caller: NamedDependency[Caller], services: NamedDependency[Services]
+    postback_id: FromPath[str], caller: NamedDependency[Caller], services: NamedDependency[Services]
 ) -> dict[str, Any]:
     """Delete a postback; its delivery log stays."""
     if await services.pool.fetchval(SQL["delete_destination"], caller.team_id, postback_id.upper()) is None:
@@ -158,10 +158,10 @@ async def delete_postback(
 @get("/api/smart-link-postbacks/{postback_id:str}/deliveries")
 async def list_deliveries(
     request: Request[Any, Any, Any],
-    postback_id: str,
+    postback_id: FromPath[str],
     caller: NamedDependency[Caller],
     services: NamedDependency[Services],
-    delivery_state: Annotated[DeliveryState | None, Parameter(query="state")] = None,
+    delivery_state: Annotated[DeliveryState | None, QueryParameter(name="state")] = None,
     limit: Limit = 50,
     offset: Offset = 0,
 ) -> dict[str, Any]:
@@ -175,7 +175,10 @@ async def list_deliveries(
 
 @post("/api/smart-link-postbacks/{postback_id:str}/replay", status_code=200)
 async def replay_deliveries(
-    postback_id: str, data: JSONBody[Replay], caller: NamedDependency[Caller], services: NamedDependency[Services]
+    postback_id: FromPath[str],
+    data: JSONBody[Replay],
+    caller: NamedDependency[Caller],
+    services: NamedDependency[Services],
 ) -> dict[str, Any]:
     """Send dead deliveries again: one, a range, or all of this postback."""
     row = await _row(services, caller, postback_id.upper())

@@ -10,7 +10,7 @@ import msgspec
 import ulid
 from litestar import Request, delete, get, patch, post
 from litestar.di import NamedDependency
-from litestar.params import JSONBody, Parameter
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from tracker.accounts.jobs import wake as wake_job
 from tracker.api.auth import SQL, Caller
@@ -25,8 +25,8 @@ from tracker.inventory.publish import publish_account
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 Window = Annotated[int, msgspec.Meta(ge=1, le=2_592_000)]
 Fallback = Annotated[str, msgspec.Meta(max_length=2048)]
-Limit = Annotated[int, Parameter(ge=1, le=1000)]
-Offset = Annotated[int, Parameter(ge=0)]
+Limit = Annotated[int, QueryParameter(ge=1, le=1000)]
+Offset = Annotated[int, QueryParameter(ge=0)]
 
 
 class NewSmartLink(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -80,8 +80,8 @@ async def list_smart_links(
     services: NamedDependency[Services],
     limit: Limit = 50,
     offset: Offset = 0,
-    name: str | None = None,
-    account_ids: str | None = None,
+    name: FromQuery[str | None] = None,
+    account_ids: FromQuery[str | None] = None,
 ) -> dict[str, Any]:
     """The team's smart links, newest first."""
     accounts = [part for part in account_ids.split(",") if part] if account_ids else None
@@ -91,7 +91,7 @@ async def list_smart_links(
 
 @get("/api/smart-links/{smart_link_id:str}")
 async def get_smart_link(
-    smart_link_id: str, caller: NamedDependency[Caller], services: NamedDependency[Services]
+    smart_link_id: FromPath[str], caller: NamedDependency[Caller], services: NamedDependency[Services]
 ) -> dict[str, Any]:
     """One smart link with its totals."""
     return envelope(await _one(services, caller, smart_link_id.upper()))
@@ -99,7 +99,7 @@ async def get_smart_link(
 
 @patch("/api/smart-links/{smart_link_id:str}")
 async def change_smart_link(
-    smart_link_id: str,
+    smart_link_id: FromPath[str],
     data: JSONBody[SmartLinkChange],
     caller: NamedDependency[Caller],
     services: NamedDependency[Services],
@@ -114,7 +114,7 @@ async def change_smart_link(
 
 @delete("/api/smart-links/{smart_link_id:str}", status_code=200)
 async def delete_smart_link(
-    smart_link_id: str, caller: NamedDependency[Caller], services: NamedDependency[Services]
+    smart_link_id: FromPath[str], caller: NamedDependency[Caller], services: NamedDependency[Services]
 ) -> dict[str, Any]:
     """Delete a smart link: it answers with its fallback or 410 from now on; fans bound to its clicks stay bound."""
     await _update(services, caller, smart_link_id.upper(), None, None, None, "deleted")
@@ -123,11 +123,11 @@ async def delete_smart_link(
 
 @get("/api/smart-links/{smart_link_id:str}/stats")
 async def smart_link_stats(
-    smart_link_id: str,
+    smart_link_id: FromPath[str],
     caller: NamedDependency[Caller],
     services: NamedDependency[Services],
-    date_start: datetime | None = None,
-    date_end: datetime | None = None,
+    date_start: FromQuery[datetime | None] = None,
+    date_end: FromQuery[datetime | None] = None,
 ) -> dict[str, Any]:
     """Totals and daily series (UTC days) of a smart link; dates default to the last 30 days."""
     row = await _row(services, caller, smart_link_id.upper())

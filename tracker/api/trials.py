@@ -9,6 +9,7 @@ import msgspec
 import ulid
 from litestar import post
 from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody
 
 from postbacks.attempt import Tried
 from postbacks.destinations.base import Destination
@@ -64,7 +65,10 @@ class Trial(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     status_code=200,
 )
 async def send_test_event(
-    destination_id: str, caller: NamedDependency[Caller], services: NamedDependency[Services], data: Trial | None = None
+    destination_id: FromPath[str],
+    caller: NamedDependency[Caller],
+    services: NamedDependency[Services],
+    data: JSONBody[Trial | None] = None,
 ) -> dict[str, Any]:
     """Send a test event. Meta processes test events like real ones, so they are sent with value 0; Snapchat's go to its
     validate URL; a postback receives a sample conversion. Answers with the verdict, and the request and answer, masked."""

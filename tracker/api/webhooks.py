@@ -6,6 +6,7 @@ from typing import Any
 
 from litestar import Request, Response, post
 from litestar.di import NamedDependency
+from litestar.params import FromPath
 
 from tracker.api.services import Services
 from tracker.clicklog import WAKE_CHANNEL
@@ -17,7 +18,10 @@ BODY_LIMIT = 1 << 20
 
 @post("/webhooks/{provider:str}/{account_id:str}", status_code=200, request_max_body_size=BODY_LIMIT)
 async def receive_webhook(
-    request: Request[Any, Any, Any], provider: str, account_id: str, services: NamedDependency[Services]
+    request: Request[Any, Any, Any],
+    provider: FromPath[str],
+    account_id: FromPath[str],
+    services: NamedDependency[Services],
 ) -> Response[Any]:
     """Take one provider event. 401 wrong signature, 404 unknown account, 400 not JSON, 413 too large, each with its reason."""
     body = await request.body()
