@@ -148,8 +148,11 @@ def need(times: Sequence[int]) -> int:
     return needed_links(Demand(hours=hours, window=timedelta(milliseconds=WINDOW)).load)
 
 
-def simulate(share: float, delays: Delays, subscriptions: int, seed: int) -> Setting:
-    """One pool size against one world. The same seed gives every pool size the same visitors."""
+def simulate(share: float, delays: Delays, subscriptions: int, seed: int, leaked: float = LEAKED) -> Setting:
+    """One pool size against one world. The same seed gives every pool size the same visitors.
+
+    `leaked`: the share of subscriptions by somebody the link was passed on to.
+    """
     source = random.Random(seed)
     times = list(arrivals(round(subscriptions / CONVERTING), source))
     setting = Setting(share, max(1, round(share * need(times))))
@@ -183,7 +186,7 @@ def simulate(share: float, delays: Delays, subscriptions: int, seed: int) -> Set
         if seen[name][0] < warm:
             continue
         truth: str | None = name
-        if source.random() < LEAKED:
+        if source.random() < leaked:
             at, truth = seen[name][0] + round(source.random() * 2 * WINDOW), None
         setting.judged.append(Judged(_credit(held[name][0], at, leases, source), truth))
     return setting

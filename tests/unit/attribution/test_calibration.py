@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from loadtests.attribution import WORLDS, calibration_error, reliability, simulate
+from loadtests.attribution import WORLDS, Delays, calibration_error, reliability, simulate
 from tracker.attribution.confidence import confidence, delay_density, shares
 
 MINUTE = 60_000
@@ -33,6 +33,16 @@ def test_more_links_make_more_credits_right_and_certain() -> None:
     assert all(one.credit.confidence < 1 for one in short.credited())
     assert all(one.credit.confidence == 1 for one in enough.credited() if one.credit.competing_clicks == 1)
     assert any(one.truth is None for one in enough.credited()), "a link passed on deceives an exclusive lease too"
+
+
+@pytest.mark.parametrize("share", [1.0, 1.2])
+def test_with_enough_links_and_honest_fans_every_credit_is_right_and_none_is_missing(share: float) -> None:
+    # Nobody passes a link on and nobody takes longer than the window: all that a lease can promise.
+    within_the_window = Delays(median=5.0, sigma=1.0, slow_share=0.0)
+    setting = simulate(share, within_the_window, 2000, seed=5, leaked=0.0)
+    assert len(setting.judged) > 1800
+    assert setting.precision() == setting.recall() == 1.0
+    assert all(one.credit.confidence == 1 for one in setting.judged)
 
 
 def test_certainty_is_for_exclusive_leases_without_rivals_only() -> None:
