@@ -135,6 +135,31 @@ async def test_a_postback_can_be_changed_and_removed(stage: Stage) -> None:
     assert (await _call(stage, "GET", path))[0] == 404
 
 
+async def test_what_waits_for_a_deleted_postback_is_closed_with_the_reason(stage: Stage) -> None:
+    new = {"url": "https://example.com/", "smart_link_scope": "global", "conversion_types": ["message_received"]}
+    _, made = await _call(stage, "POST", "/api/smart-link-postbacks", new)
+    connection = await asyncpg.connect(database_url(stage.settings))
+    try:
+        await connection.execute(
+            "INSERT INTO delivery_events (event_id, day, event_type, occurred_at, facts)"
+            " VALUES ('gone', current_date, 'message_received', now(), '{}')"
+        )
+        await connection.execute(
+            "INSERT INTO deliveries (event_id, destination_id, day, due_at)"
+            " VALUES ('gone', $1, current_date, now() + interval '1 day')",
+            made["data"]["id"],
+        )
+        assert (await _call(stage, "DELETE", f"/api/smart-link-postbacks/{made['data']['id']}"))[0] == 200
+        row = await connection.fetchrow("SELECT state, verdict FROM deliveries WHERE event_id = 'gone'")
+        await connection.execute("DELETE FROM deliveries WHERE event_id = 'gone'")
+        await connection.execute("DELETE FROM delivery_events WHERE event_id = 'gone'")
+    finally:
+        await connection.close()
+    assert row is not None
+    assert row["state"] == "dead"
+    assert "deleted" in row["verdict"]
+
+
 async def test_credentials_are_checked_and_never_shown(stage: Stage) -> None:
     for key in ("", "cb_wrong", "x" * 5000):
         status, refused = await _call(stage, "GET", "/api/smart-links", key=key)

@@ -14,6 +14,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 
 from postbacks import replay
 from postbacks.destinations import registry
+from postbacks.outbox import abandon
 from postbacks.schema import ConfigError
 from tracker.api.auth import SQL, Caller
 from tracker.api.envelope import envelope, page
@@ -149,9 +150,11 @@ async def change_postback(
 async def delete_postback(
     postback_id: FromPath[str], caller: NamedDependency[Caller], services: NamedDependency[Services]
 ) -> dict[str, Any]:
-    """Delete a postback; its delivery log stays."""
-    if await services.pool.fetchval(SQL["delete_destination"], caller.team_id, postback_id.upper()) is None:
-        raise not_found("This postback")
+    """Delete a postback; what still waited is closed as not sent, and its delivery log stays."""
+    row = await _row(services, caller, postback_id.upper())
+    async with services.pool.acquire() as connection, connection.transaction():
+        await connection.execute(SQL["delete_destination"], caller.team_id, row["destination_id"])
+        await abandon(connection, row["destination_id"])
     return envelope({"success": True})
 
 
