@@ -270,3 +270,11 @@ async def test_health_says_ready(stage: Stage) -> None:
         for port in (stage.settings.api_port, stage.settings.edge_port):
             async with session.get(f"http://127.0.0.1:{port}/health/ready") as answer:
                 assert answer.status == 200
+
+
+async def test_the_schema_is_served_and_loads_nothing_from_elsewhere(stage: Stage) -> None:
+    status, schema = await _call(stage, "GET", "/schema/openapi.json")
+    assert status == 200
+    assert "/api/smart-links" in schema["paths"]
+    async with stage.session.get(f"http://127.0.0.1:{stage.settings.api_port}/schema") as answer:
+        assert "<script" not in await answer.text()

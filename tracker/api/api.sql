@@ -32,7 +32,7 @@ SELECT a.account_id, a.provider, a.provider_account_id, a.platform_user_id, a.us
        (SELECT jsonb_object_agg(p.offer, p.links) FROM
           (SELECT offer, count(*) AS links FROM inventory_links i
            WHERE i.account_id = a.account_id AND i.state = 'ready' AND i.role = 'pool' GROUP BY offer) p) AS pools,
-       (SELECT string_agg(j.last_error, '; ') FROM account_jobs j WHERE j.account_id = a.account_id AND j.failures > 0) AS last_error
+       (SELECT string_agg(DISTINCT j.last_error, ' ') FROM account_jobs j WHERE j.account_id = a.account_id AND j.failures > 0) AS last_error
 FROM accounts a WHERE a.team_id = $1 AND ($2::text IS NULL OR a.account_id = $2) ORDER BY a.created_at, a.account_id;
 
 -- name: count_accounts

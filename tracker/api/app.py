@@ -5,6 +5,7 @@ from __future__ import annotations
 from litestar import Litestar
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
 
 from tracker import __version__
 from tracker.api import (
@@ -68,7 +69,8 @@ def create_app(services: Services) -> Litestar:
         route_handlers=list(ROUTES),
         dependencies={"services": Provide(give_services), "caller": Provide(caller)},
         exception_handlers=HANDLERS,
-        openapi_config=OpenAPIConfig(title="Clickbind", version=__version__),
+        # The schema itself only: the usual pages around it load scripts from other hosts.
+        openapi_config=OpenAPIConfig(title="Clickbind", version=__version__, render_plugins=[JsonRenderPlugin()]),
         request_max_body_size=1 << 20,
         logging_config=None,  # structlog is set up by the command
         debug=False,
