@@ -9,13 +9,11 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-import asyncpg
 import msgspec
 import structlog
 
 from tracker.accounts import messages, reconcile, session, transactions
 from tracker.accounts.backoff import backoff
-from tracker.accounts.waiting import wait_any
 from tracker.accounts.work import JOBS, SQL, Account, Run, load_account, wake
 from tracker.inventory import keeper
 from tracker.inventory.publish import publish_if_lost
@@ -23,8 +21,9 @@ from tracker.providers.base import Job, ProviderError
 from tracker.providers.registry import Providers
 from tracker.secrets import SealError, Secrets
 from tracker.settings import Settings
-from tracker.stores.postgres import Pool
+from tracker.stores.postgres import AWAY, Pool
 from tracker.stores.valkey import Client, RedisError
+from tracker.waiting import wait_any
 
 __all__ = ["JOBS", "Account", "Run", "run_due", "run_jobs", "seed", "wake"]
 
@@ -80,13 +79,7 @@ class JobRunner:
             account = await load_account(self._pool, claimed.account_id)
             if account is not None:
                 await self._attempt(account, claimed)
-        except (
-            asyncpg.PostgresError,
-            asyncpg.InterfaceError,
-            asyncpg.InternalClientError,
-            OSError,
-            TimeoutError,
-        ) as error:
+        except AWAY as error:
             # The lease ends by itself, and the job runs again then.
             log.warning("account job could not be finished", account_id=claimed.account_id, reason=type(error).__name__)
         except asyncio.CancelledError:
@@ -101,14 +94,7 @@ class JobRunner:
         except ProviderError as error:
             await session.show_failure(self._pool, account, error)
             await self._failed(claimed, error)
-        except (
-            RedisError,
-            OSError,
-            TimeoutError,
-            asyncpg.PostgresError,
-            asyncpg.InterfaceError,
-            asyncpg.InternalClientError,
-        ) as error:
+        except (RedisError, *AWAY) as error:
             await self._failed(claimed, ProviderError("transient", f"A store is in trouble ({type(error).__name__})."))
         except Exception as error:
             # A defect in one account's job must not stop everybody's.
@@ -238,13 +224,7 @@ async def _dispatch(
             claimed = None
             try:
                 claimed = await runner.claim() if len(running) < side_by_side else None
-            except (
-                asyncpg.PostgresError,
-                asyncpg.InterfaceError,
-                asyncpg.InternalClientError,
-                OSError,
-                TimeoutError,
-            ) as error:
+            except AWAY as error:
                 log.warning("account jobs wait for the database", reason=type(error).__name__)
             if claimed is None:
                 await wait_any(settings.idle_poll, wake, stop, freed)
@@ -262,13 +242,6 @@ async def _repeat(action: Callable[[], Awaitable[object]], seconds: float, stop:
     while not stop.is_set():
         try:
             await action()
-        except (
-            asyncpg.PostgresError,
-            asyncpg.InterfaceError,
-            asyncpg.InternalClientError,
-            RedisError,
-            OSError,
-            TimeoutError,
-        ) as error:
+        except (RedisError, *AWAY) as error:
             log.warning("account jobs wait for a store", reason=type(error).__name__)
         await wait_any(seconds, stop)

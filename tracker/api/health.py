@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import asyncpg
 from litestar import Response, get
 from litestar.di import NamedDependency
 
 from tracker.api.services import Services
+from tracker.stores.postgres import AWAY
 from tracker.stores.valkey import RedisError
 
 
@@ -24,7 +24,7 @@ async def ready(services: NamedDependency[Services]) -> Response[dict[str, Any]]
     problems = []
     try:
         await services.pool.fetchval("SELECT 1", timeout=2)
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+    except AWAY as error:
         problems.append(f"PostgreSQL does not answer ({type(error).__name__}).")
     try:
         await services.redis.ping()

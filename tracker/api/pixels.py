@@ -16,13 +16,21 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 
 from postbacks.destinations import networks, registry
 from postbacks.destinations.base import Destination
-from postbacks.outbox import abandon
 from postbacks.schema import ConfigError
 from tracker.api.auth import SQL as SHARED
 from tracker.api.auth import Caller
 from tracker.api.envelope import envelope, page
 from tracker.api.errors import Invalid, not_found
-from tracker.api.postbacks import DeliveryState, Limit, Offset, Replay, delivery_row, link_destination, replayed
+from tracker.api.postbacks import (
+    DeliveryState,
+    Limit,
+    Offset,
+    Replay,
+    delivery_row,
+    link_destination,
+    removed,
+    replayed,
+)
 from tracker.api.services import Services
 from tracker.clicklog import WAKE_CHANNEL
 from tracker.secrets import Secrets
@@ -143,10 +151,7 @@ async def delete_connection(
 ) -> dict[str, Any]:
     """Delete a connection; what it was told stays in the log."""
     row = await _row(services, caller, connection_id.upper())
-    async with services.pool.acquire() as connection, connection.transaction():
-        await connection.execute(SHARED["delete_destination"], caller.team_id, row["destination_id"])
-        await abandon(connection, row["destination_id"])
-    return envelope({"success": True})
+    return await removed(services, caller, row["destination_id"])
 
 
 @get("/api/connections/{connection_id:str}/deliveries")

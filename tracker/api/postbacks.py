@@ -152,10 +152,7 @@ async def delete_postback(
 ) -> dict[str, Any]:
     """Delete a postback; what still waited is closed as not sent, and its delivery log stays."""
     row = await _row(services, caller, postback_id.upper())
-    async with services.pool.acquire() as connection, connection.transaction():
-        await connection.execute(SQL["delete_destination"], caller.team_id, row["destination_id"])
-        await abandon(connection, row["destination_id"])
-    return envelope({"success": True})
+    return await removed(services, caller, row["destination_id"])
 
 
 @get("/api/smart-link-postbacks/{postback_id:str}/deliveries")
@@ -186,6 +183,14 @@ async def replay_deliveries(
     """Send dead deliveries again: one, a range, or all of this postback."""
     row = await _row(services, caller, postback_id.upper())
     return await replayed(services, row["destination_id"], data)
+
+
+async def removed(services: Services, caller: Caller, destination_id: str) -> dict[str, Any]:
+    """Delete a destination of the team; what still waited for it is closed as not sent."""
+    async with services.pool.acquire() as connection, connection.transaction():
+        await connection.execute(SQL["delete_destination"], caller.team_id, destination_id)
+        await abandon(connection, destination_id)
+    return envelope({"success": True})
 
 
 async def replayed(services: Services, destination_id: str, data: Replay) -> dict[str, Any]:

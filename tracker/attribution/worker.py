@@ -15,12 +15,22 @@ from tracker.attribution.credits import store
 from tracker.attribution.evidence import SQL, Evidence, FanKey, RecordedUntil
 from tracker.attribution.facts import Click, Folded
 from tracker.attribution.fold import choose, fold
-from tracker.stores.postgres import Connection, Pool
+from tracker.stores.postgres import AWAY, Connection, Pool
+from tracker.waiting import wait_any
 
 log = structlog.get_logger()
 
 BATCH = 128
 RETRY_AFTER = timedelta(seconds=60)
+# What one fan's rows can make the fold or its tables raise.
+BAD_DATA = (
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    ArithmeticError,
+    LookupError,
+    TypeError,
+    ValueError,
+)
 LOOK_AGAIN = 150  # ms until a fan whose clicks are being recorded is looked at again
 
 
@@ -39,13 +49,7 @@ async def run_attribution(
         wake.clear()
         try:
             taken, new = await fold_due(pool, price_wait=price_wait, recorded_until=recorded_until)
-        except (
-            OSError,
-            asyncpg.PostgresError,
-            asyncpg.InterfaceError,
-            asyncpg.InternalClientError,
-            TimeoutError,
-        ) as error:
+        except AWAY as error:
             log.warning("attribution.store_away", error=str(error))
             taken, new = 0, []
             await asyncio.sleep(1)
@@ -53,7 +57,7 @@ async def run_attribution(
             on_conversions()
         if taken < BATCH:
             # A fan put off for its clicks is due again in a moment.
-            await _wait_any(wake, stop, seconds=min(idle_poll, LOOK_AGAIN / 1000) if taken else idle_poll)
+            await wait_any(min(idle_poll, LOOK_AGAIN / 1000) if taken else idle_poll, wake, stop)
 
 
 async def fold_due(
@@ -69,14 +73,7 @@ async def fold_due(
             if not fans:
                 return 0, []
             return len(fans), await _fold(connection, fans, price_wait, recorded_until)
-    except (
-        asyncpg.DataError,
-        asyncpg.IntegrityConstraintViolationError,
-        ArithmeticError,
-        LookupError,
-        TypeError,
-        ValueError,
-    ) as error:
+    except BAD_DATA as error:
         # One fan's data must not hold up the others: take them one by one and set the bad one aside for a minute.
         log.error("attribution.batch_failed", error=repr(error))
         return await _fold_singly(pool, fans, price_wait, recorded_until)
@@ -91,14 +88,7 @@ async def _fold_singly(
             async with pool.acquire() as connection, connection.transaction():
                 if await connection.fetch(SQL["take_fan"], account_id, fan_id):
                     new += await _fold(connection, [(account_id, fan_id)], price_wait, recorded_until)
-        except (
-            asyncpg.DataError,
-            asyncpg.IntegrityConstraintViolationError,
-            ArithmeticError,
-            LookupError,
-            TypeError,
-            ValueError,
-        ):
+        except BAD_DATA:
             log.exception("attribution.fan_failed", account_id=account_id, fan_id=fan_id)
             later = datetime.now(UTC) + RETRY_AFTER
             await pool.execute(SQL["postpone_fans"], [account_id], [fan_id], [later])
@@ -144,12 +134,3 @@ async def _folds(connection: Connection, found: Evidence, price_wait: int) -> di
         )
         for fan, events in found.events.items()
     }
-
-
-async def _wait_any(*events: asyncio.Event, seconds: float) -> None:
-    waits = [asyncio.ensure_future(event.wait()) for event in events]
-    try:
-        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()

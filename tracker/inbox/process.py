@@ -11,14 +11,14 @@ import msgspec
 import structlog
 
 from tracker.accounts.facts import Fact, record
-from tracker.accounts.waiting import wait_any
 from tracker.accounts.work import SQL as JOBS_SQL
 from tracker.accounts.work import wake as wake_job
 from tracker.providers.base import Reading, SessionChange, Unintelligible
 from tracker.providers.registry import WEBHOOKS
 from tracker.settings import Settings
-from tracker.stores.postgres import Connection, Pool
+from tracker.stores.postgres import AWAY, Connection, Pool
 from tracker.stores.queries import load_queries
+from tracker.waiting import wait_any
 
 SQL = load_queries("tracker.inbox", "inbox.sql")
 BATCH = 200
@@ -71,13 +71,7 @@ async def run_inbox(
         wake.clear()
         try:
             processed = await process_batch(pool, settings)
-        except (
-            asyncpg.PostgresError,
-            asyncpg.InterfaceError,
-            asyncpg.InternalClientError,
-            OSError,
-            TimeoutError,
-        ) as error:
+        except AWAY as error:
             log.warning("inbox waits for the database", reason=type(error).__name__)
             await wait_any(1.0, stop)
             continue

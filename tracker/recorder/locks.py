@@ -12,6 +12,8 @@ from typing import Any
 
 import asyncpg
 
+from tracker.stores.postgres import AWAY
+
 SHARD_CLASS = 0x436C6273  # "Clbs": key two is the shard
 PRESENCE_CLASS = 0x436C6272  # "Clbr": key two is the backend's pid; who holds one is a living recorder
 SESSION = {
@@ -60,7 +62,7 @@ class ShardLocks:
         """End the session, and with it every lock."""
         try:
             await self._connection.close(timeout=2)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
+        except AWAY:
             self._connection.terminate()
 
     def _terminated(self, connection: Any) -> None:

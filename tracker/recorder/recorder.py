@@ -6,7 +6,6 @@ import asyncio
 from math import ceil
 from typing import Any
 
-import asyncpg
 import structlog
 
 from tracker.recorder import partitions
@@ -16,7 +15,7 @@ from tracker.recorder.metrics import Metrics
 from tracker.recorder.shard import ShardRecorder
 from tracker.recorder.writer import QUERIES
 from tracker.settings import Settings
-from tracker.stores.postgres import Pool
+from tracker.stores.postgres import AWAY, Pool
 from tracker.stores.valkey import Client
 
 log = structlog.get_logger()
@@ -26,7 +25,6 @@ TURNS = 4  # shards with batches in hand at a time: bounds memory, and one proce
 UPKEEP_SECONDS = 3600.0
 UPKEEP_RETRY_SECONDS = 60.0
 UPKEEP_HEAD_START_SECONDS = 5.0
-POSTGRES_AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, TimeoutError)
 
 
 class Recorder:
@@ -56,13 +54,13 @@ class Recorder:
             while not stop.is_set():
                 try:
                     locks = await ShardLocks.open(self._database_url)
-                except POSTGRES_AWAY as error:
+                except AWAY as error:
                     log.warning("recorder.no_locks", error=type(error).__name__)
                     await _pause(stop, TURN_SECONDS)
                     continue
                 try:
                     await self._share(locks, stop)
-                except POSTGRES_AWAY as error:
+                except AWAY as error:
                     log.warning("recorder.locks_lost", error=type(error).__name__)
                 finally:
                     await self._drop(locks, drain=stop.is_set())
@@ -144,7 +142,7 @@ class Recorder:
         try:
             async with self._pool.acquire() as connection:
                 made = await partitions.ensure(connection)
-        except POSTGRES_AWAY as error:
+        except AWAY as error:
             log.warning("partitions.failed", error=type(error).__name__)
             return False
         if made:

@@ -25,7 +25,7 @@ from tracker.recorder.metrics import Metrics
 from tracker.recorder.plan import Writes
 from tracker.recorder.stream import BEGINNING, Chunk, ClickLog, later
 from tracker.recorder.writer import Batch, Position, PositionMovedError, load_position, wake_fans, write
-from tracker.stores.postgres import Pool
+from tracker.stores.postgres import AWAY, Pool
 from tracker.stores.valkey import Client, RedisError
 
 log = structlog.get_logger()
@@ -35,15 +35,7 @@ LINGER_SECONDS = 0.02  # under steady light load: 50 transactions a second at mo
 BATCHES_PER_TURN = 8  # then another shard of this process has its turn
 SLICE = 250  # entries decoded between two turns of the event loop
 LAG_WARNING = 50_000
-STORES_AWAY = (
-    OSError,
-    RedisError,
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-    asyncpg.InternalClientError,
-    TimeoutError,
-)
+STORES_AWAY = (RedisError, *AWAY)
 POISON = (asyncpg.DataError, asyncpg.ProgramLimitExceededError, asyncpg.NotNullViolationError, ValueError)
 
 T = TypeVar("T")

@@ -19,6 +19,10 @@ else:
     Pool = asyncpg.Pool
     Connection = asyncpg.Connection
 
+# What a server that is away, restarting or cutting us off raises. InternalClientError: it ended a connection that lay idle in the
+# pool. A PostgresError can also be a mistake in the data; who must tell them apart catches those first.
+AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+
 MIGRATION_LOCK = 0x436C6B62  # "Clkb": one migrator at a time, whichever role starts first
 
 
