@@ -1,0 +1,52 @@
+"""Totals per value of one dimension of the click: country, device, campaign, …"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tracker.management.errors import Invalid
+from tracker.reports.filters import ALL, SQL, Filters, Store, scopes
+from tracker.reports.ranges import Range
+from tracker.reports.totals import SORTS, Totals, totals_of
+
+DIMENSIONS = (
+    "country", "device", "browser", "os", "referrer",
+    "utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content",
+    "aff_s1", "aff_s2", "aff_s3", "aff_s4", "aff_s5", "ecid", "lease",
+)  # fmt: skip
+SORTED_BY = tuple(sort for sort in SORTS if sort not in ("name", "created_at", "prefetches", "spenders")) + ("value",)
+
+
+@dataclass(frozen=True)
+class Row:
+    """The totals of the clicks with one value, and of the conversions credited to such clicks.
+
+    `value`: '' where the click has none; None for all values beyond a link's first 2,000 of this dimension together.
+    Prefetches and spenders are not told by value and stay 0.
+    """
+
+    value: str | None
+    totals: Totals
+
+
+async def breakdown(
+    store: Store,
+    team_id: str,
+    covered: Range,
+    dimension: str,
+    filters: Filters = ALL,
+    sort: str = "clicks",
+    descending: bool = True,
+    limit: int = 50,
+    offset: int = 0,
+) -> list[Row]:
+    """The values of a dimension that had any traffic. Raises Invalid naming `dimension` or `sort`."""
+    if dimension not in DIMENSIONS:
+        raise Invalid({"dimension": [f"The dimension must be one of: {', '.join(DIMENSIONS)}."]})
+    if sort not in SORTED_BY:
+        raise Invalid({"sort": [f"The sort must be one of: {', '.join(SORTED_BY)}; a minus before it turns it round."]})
+    chosen = await scopes(store, team_id, filters)
+    rows = await store.fetch(
+        SQL["breakdown"], chosen, covered.start, covered.end, dimension, sort, descending, limit, offset
+    )
+    return [Row(row["value"], totals_of(row)) for row in rows]

@@ -1,0 +1,29 @@
+"""Totals over time: one point per hour, local day or local month."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from tracker.reports.filters import ALL, SQL, Filters, Store, scopes
+from tracker.reports.ranges import Range, Step, steps
+from tracker.reports.totals import NOTHING, Totals, totals_of
+
+
+@dataclass(frozen=True)
+class Point:
+    """The totals from `start` (aware, in the range's zone) to the next point. Its spenders are those of that time alone."""
+
+    start: datetime
+    totals: Totals
+
+
+async def series(store: Store, team_id: str, covered: Range, step: Step, filters: Filters = ALL) -> list[Point]:
+    """A point for every step of the range, with or without traffic. Raises Invalid naming `step` when there are too many."""
+    starts = steps(covered, step)
+    if not starts:
+        return []
+    chosen = await scopes(store, team_id, filters)
+    rows = await store.fetch(SQL["series"], chosen, covered.start, covered.end, starts)
+    found = {row["point"]: totals_of(row) for row in rows}
+    return [Point(start.astimezone(covered.zone), found.get(number, NOTHING)) for number, start in enumerate(starts, 1)]
