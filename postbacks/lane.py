@@ -30,6 +30,7 @@ class Lane:
         self.destination_id = destination_id
         self.destination: Destination | None = None
         self.version = ""
+        self.kind = ""
         self.hungry = False
         self.in_flight = 0
         self.last_used = 0.0
@@ -56,6 +57,7 @@ class Lane:
         """Take over the stored row. Raises what `load` raises; the lane then has no destination."""
         self.destination = None
         self.version = row.version
+        self.kind = row.kind
         if row.failing_since is not None:
             self._failing_since, self._published = row.failing_since, True
         elif self._published:

@@ -16,6 +16,11 @@ from tracker.attribution.recorded import RecordedClicks
 from tracker.attribution.worker import run_attribution
 from tracker.clicklog import WAKE_CHANNEL
 from tracker.inbox.process import Processed, run_inbox
+from tracker.metrics.attempts import Attempts
+from tracker.metrics.backlog import Backlog
+from tracker.metrics.common import PoolUse, new_registry
+from tracker.metrics.monitor import Monitor, listening
+from tracker.metrics.readiness import store_problems
 from tracker.secrets import installation_secrets
 from tracker.settings import Settings
 from tracker.stores import postgres, valkey
@@ -46,6 +51,11 @@ async def run(settings: Settings) -> None:
     redis = valkey.connect(redis_url(settings))
     secrets = installation_secrets(settings)
     stop, wakes, recorded = asyncio.Event(), Wakes(), RecordedClicks(redis)
+    registry, backlog = new_registry("worker"), Backlog(pool, redis)
+    registry.register(backlog)
+    registry.register(PoolUse(pool))
+    attempts = Attempts(registry)
+    monitor = Monitor(registry, lambda: store_problems(pool, redis), backlog.refresh)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
@@ -78,13 +88,17 @@ async def run(settings: Settings) -> None:
                 idle_poll=settings.idle_poll,
                 unseal=lambda destination_id, sealed: secrets.open(sealed, f"destination:{destination_id}"),
                 base_urls=settings.service_urls,
+                observe=attempts.observe,
             ),
             wake=wakes.deliveries,
             stop=stop,
         ),
     ]
     try:
-        async with asyncio.TaskGroup() as group:
+        async with (
+            listening(monitor, "worker", settings.metrics_host, settings.worker_port),
+            asyncio.TaskGroup() as group,
+        ):
             for stage in stages:
                 group.create_task(stage)
     finally:

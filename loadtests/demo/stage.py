@@ -39,6 +39,8 @@ def demo_settings(base: Settings, data_dir: Path, platform_url: str, pool_target
         redis_url="",
         edge_port=_free_port(base.edge_port),
         api_port=_free_port(base.api_port),
+        recorder_port=_free_port(base.recorder_port),
+        worker_port=_free_port(base.worker_port),
         trusted_proxies=("127.0.0.0/8",),
         onlyfansapi_url=platform_url,
         platform_url=f"{platform_url}/onlyfans",

@@ -8,6 +8,8 @@ import uvicorn
 
 from tracker.api.app import create_app
 from tracker.api.services import Services
+from tracker.metrics.common import PoolUse, new_registry
+from tracker.metrics.requests import RequestTimes
 from tracker.rotation import adopt_hash_key
 from tracker.secrets import installation_secrets
 from tracker.settings import Settings
@@ -26,8 +28,12 @@ async def _serve(settings: Settings) -> None:
     secrets = installation_secrets(settings)
     await adopt_hash_key(pool, secrets)
     services = Services(settings, pool, redis, secrets)
+    registry = new_registry("api")
+    registry.register(PoolUse(pool))
+    app = create_app(services)
+    app.state["registry"] = registry
     config = uvicorn.Config(
-        create_app(services),
+        RequestTimes(app, registry),
         host=settings.api_host,
         port=settings.api_port,
         log_config=None,

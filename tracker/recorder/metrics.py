@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+BATCH_BUCKETS = (1, 2, 5, 10, 50, 100, 500, 1000, 2000, 5000, 10_000)
 
 
 class Metrics:
@@ -30,6 +32,12 @@ class Metrics:
         )
         self._held = Gauge("clickbind_recorder_shards", "Shards this process records.", registry=self.registry)
         self._recorded = Counter("clickbind_recorder_rows", "Rows stored, by table.", ["table"], registry=self.registry)
+        self._batches = Histogram(
+            "clickbind_recorder_batch_rows",
+            "Rows one recording transaction added.",
+            buckets=BATCH_BUCKETS,
+            registry=self.registry,
+        )
         self._failures = Counter(
             "clickbind_recorder_failures",
             "Batches that could not be stored or read and are tried again.",
@@ -48,6 +56,7 @@ class Metrics:
         """A batch of the shard is stored."""
         now = time.time()
         self._committed_at.labels(shard).set(now)
+        self._batches.observe(clicks + visits + prefetches + rejects)
         self._shards.setdefault(shard, {})["last_commit_at"] = now
         for table, count in (
             ("clicks", clicks),

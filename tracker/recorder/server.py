@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import signal
 
+from tracker.metrics.common import PoolUse, add_process
+from tracker.metrics.monitor import Monitor, listening
+from tracker.metrics.readiness import store_problems
 from tracker.recorder.recorder import Recorder
 from tracker.settings import Settings
 from tracker.stores import postgres, valkey
@@ -20,8 +23,14 @@ async def run(settings: Settings) -> None:
     url = database_url(settings)
     pool = await postgres.open_pool(url, max_size=8)
     client = valkey.connect(redis_url(settings))
+    recorder = Recorder(settings, pool, client, database_url=url)
+    registry = recorder.metrics.registry
+    add_process(registry, "recorder")
+    registry.register(PoolUse(pool))
+    monitor = Monitor(registry, lambda: store_problems(pool, client))
     try:
-        await Recorder(settings, pool, client, database_url=url).run(stop)
+        async with listening(monitor, "recorder", settings.metrics_host, settings.recorder_port):
+            await recorder.run(stop)
     finally:
         await client.aclose()
         await pool.close()
