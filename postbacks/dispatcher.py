@@ -50,7 +50,8 @@ class DispatcherConfig(msgspec.Struct, frozen=True, kw_only=True):
     reach. idle_poll: between looks for work without a wake-up. concurrency: requests under way per destination;
     most_in_flight: in all. lease_margin: added to twice the timeout, it is the lease; it covers settling an attempt.
     unseal: turns a destination's sealed secrets into a JSON object of texts; called with its id. base_urls: where outside
-    APIs are, by the name of the service, when not at their usual place.
+    APIs are, by the name of the service, when not at their usual place. observe: told of every attempt: the kind of
+    destination, the outcome of each event, the seconds it took.
     """
 
     timeout: float = 15.0
@@ -63,6 +64,7 @@ class DispatcherConfig(msgspec.Struct, frozen=True, kw_only=True):
     lease_margin: float = 20.0
     unseal: Callable[[str, bytes], bytes] | None = None
     base_urls: Mapping[str, str] = {}
+    observe: Callable[[str, list[str], float], None] | None = None
 
     @property
     def lease_seconds(self) -> float:

@@ -56,6 +56,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     public_api_url: str = option("", "Address providers reach the webhook inbox at. Empty: http://api_host:api_port.")
     trusted_proxies: tuple[str, ...] = option(
         (), "CIDRs whose X-Forwarded-For and CDN headers are believed. Default: nobody."
+    metrics_host: str = option("127.0.0.1", "Interface of the recorder's and the worker's health and metrics ports.")
+    recorder_port: Port = option(
+        8402, "Port of a recorder's health and metrics. Taken, or 0: any free one, as its log says."
+    )
+    worker_port: Port = option(
+        8403, "Port of a worker's health and metrics. Taken, or 0: any free one, as its log says."
+    )
     )
     shards: Annotated[int, msgspec.Meta(ge=1, le=1024)] = option(4, "Click-log shards new accounts are spread over.")
 

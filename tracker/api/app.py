@@ -57,6 +57,7 @@ ROUTES = (
     health.live,
     health.ready,
 )
+    health.metrics,
 
 
 def create_app(services: Services) -> Litestar:
