@@ -41,7 +41,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     data_dir: str = option("clickbind-data", "Folder of the embedded stores, the spill and the secret key.")
     database_url: str = option("", "PostgreSQL URL. Empty: the embedded PostgreSQL under data_dir.")
-    redis_url: str = option("", "Valkey/Redis URL. Empty: the embedded Valkey under data_dir.")
+    redis_url: str = option(
+        "",
+        "Valkey/Redis URL; redis-cluster://host:port,host:port for a cluster. Empty: the embedded Valkey under data_dir.",
+    )
     secret_key: str = option("", "Seals credentials and hashes keys and visitors. Empty: kept in data_dir/secret.key.")
     old_secret_keys: tuple[str, ...] = option(
         (), "Previous secret keys, still accepted until `clickbind rotate-key` has re-sealed what they sealed."
@@ -53,9 +56,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     edge_workers: Count = option(1, "Edge processes that `clickbind up` starts (they share edge_port).")
     api_host: str = option("127.0.0.1", "Interface of the management API and the webhook inbox.")
     api_port: Port = option(8401, "Port of the management API and the webhook inbox.")
-    public_api_url: str = option("", "Address providers reach the webhook inbox at. Empty: http://api_host:api_port.")
-    trusted_proxies: tuple[str, ...] = option(
-        (), "CIDRs whose X-Forwarded-For and CDN headers are believed. Default: nobody."
     metrics_host: str = option("127.0.0.1", "Interface of the recorder's and the worker's health and metrics ports.")
     recorder_port: Port = option(
         8402, "Port of a recorder's health and metrics. Taken, or 0: any free one, as its log says."
@@ -63,6 +63,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     worker_port: Port = option(
         8403, "Port of a worker's health and metrics. Taken, or 0: any free one, as its log says."
     )
+    public_api_url: str = option("", "Address providers reach the webhook inbox at. Empty: http://api_host:api_port.")
+    rate_limit_minute: Annotated[int, msgspec.Meta(ge=0)] = option(
+        5000, "Requests a minute one API key or dashboard session may make. 0: no limit."
+    )
+    session_seconds: Positive = option(7 * 86400.0, "Longest a dashboard session lasts.")
+    session_idle_seconds: Positive = option(12 * 3600.0, "Longest a dashboard session lies idle before it ends.")
+    trusted_proxies: tuple[str, ...] = option(
+        (), "CIDRs whose X-Forwarded-For and CDN headers are believed. Default: nobody."
     )
     shards: Annotated[int, msgspec.Meta(ge=1, le=1024)] = option(4, "Click-log shards new accounts are spread over.")
 
@@ -226,8 +234,11 @@ def _check(settings: Settings) -> None:
             raise ConfigurationError(f"{env_name(field)} is {value!r}: it must start with http:// or https://")
     if settings.database_url and not settings.database_url.startswith(("postgresql://", "postgres://")):
         raise ConfigurationError("DATABASE_URL must look like postgresql://user:password@host/database")
-    if settings.redis_url and not settings.redis_url.startswith(("redis://", "rediss://", "unix://")):
-        raise ConfigurationError("REDIS_URL must look like redis://host:6379/0 or unix:///path/valkey.sock")
+    schemes = ("redis://", "rediss://", "unix://", "redis-cluster://", "rediss-cluster://")
+    if settings.redis_url and not settings.redis_url.startswith(schemes):
+        raise ConfigurationError(
+            "REDIS_URL must look like redis://host:6379/0, unix:///path/valkey.sock or redis-cluster://host:6379,host:6379"
+        )
     if settings.secret_key and len(settings.secret_key) < 32:
         raise ConfigurationError("CLICKBIND_SECRET_KEY is too short: use at least 32 random characters")
     if any(len(key) < 32 for key in settings.old_secret_keys):

@@ -4,21 +4,6 @@
 -- A tenant.
 INSERT INTO teams (team_id, name) VALUES ($1, $2);
 
--- name: insert_key
--- An API key, by its keyed hash.
-INSERT INTO api_keys (api_key_id, team_id, name, prefix, key_hash) VALUES ($1, $2, $3, $4, $5);
-
--- name: use_key
--- The key's team, if the key may be used; notes the use, at most once a minute.
-WITH found AS (
-    SELECT api_key_id, team_id, last_used_at FROM api_keys
-    WHERE key_hash = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
-), used AS (
-    UPDATE api_keys k SET last_used_at = now() FROM found f
-    WHERE k.api_key_id = f.api_key_id AND (f.last_used_at IS NULL OR f.last_used_at < now() - interval '1 minute')
-)
-SELECT api_key_id, team_id FROM found;
-
 -- name: insert_account
 -- A creator's connected account.
 INSERT INTO accounts (account_id, team_id, provider, provider_account_id, username, shard, api_key_sealed, webhook_secret_sealed, import_prefix)

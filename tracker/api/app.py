@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from litestar import Litestar
+from litestar import Litestar, Router
+from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
@@ -20,7 +21,7 @@ from tracker.api import (
     trials,
     webhooks,
 )
-from tracker.api.auth import caller
+from tracker.api.auth import Gate, add_headers, caller
 from tracker.api.errors import HANDLERS
 from tracker.api.services import Services
 
@@ -56,8 +57,8 @@ ROUTES = (
     webhooks.receive_webhook,
     health.live,
     health.ready,
-)
     health.metrics,
+)
 
 
 def create_app(services: Services) -> Litestar:
@@ -66,12 +67,21 @@ def create_app(services: Services) -> Litestar:
     async def give_services() -> Services:
         return services
 
+    gate = Gate(services)
     return Litestar(
         route_handlers=list(ROUTES),
+        guards=[gate.guard],
+        state=State({"gate": gate}),
+        before_send=[add_headers],
         dependencies={"services": Provide(give_services), "caller": Provide(caller)},
         exception_handlers=HANDLERS,
         # The schema itself only: the usual pages around it load scripts from other hosts.
-        openapi_config=OpenAPIConfig(title="Clickbind", version=__version__, render_plugins=[JsonRenderPlugin()]),
+        openapi_config=OpenAPIConfig(
+            title="Clickbind",
+            version=__version__,
+            render_plugins=[JsonRenderPlugin()],
+            openapi_router=Router("/schema", route_handlers=[], opt={"permission": "public"}),
+        ),
         request_max_body_size=1 << 20,
         logging_config=None,  # structlog is set up by the command
         debug=False,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import asyncpg
@@ -10,30 +9,11 @@ import structlog
 from litestar import MediaType, Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 
+from tracker.management.errors import Invalid, Refused, not_found
+
+__all__ = ["HANDLERS", "Invalid", "Refused", "not_found"]
+
 log = structlog.get_logger()
-
-
-class Refused(Exception):
-    """An answer other than success. `code` is the vendor-style error code."""
-
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        self.message = message
-
-
-class Invalid(Exception):
-    """A request that breaks a rule: 422, naming each field and what is wrong with it."""
-
-    def __init__(self, errors: Mapping[str, Sequence[str]]) -> None:
-        super().__init__("invalid request")
-        self.errors = {field: list(messages) for field, messages in errors.items()}
-
-
-def not_found(what: str) -> Refused:
-    """404 for a thing that does not exist, or not for this caller."""
-    return Refused(404, "NOT_FOUND", f"{what} was not found.")
 
 
 def _answer(status: int, body: dict[str, Any]) -> Response[dict[str, Any]]:

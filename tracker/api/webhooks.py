@@ -16,7 +16,9 @@ from tracker.stores.valkey import RedisError
 BODY_LIMIT = 1 << 20
 
 
-@post("/webhooks/{provider:str}/{account_id:str}", status_code=200, request_max_body_size=BODY_LIMIT)
+@post(
+    "/webhooks/{provider:str}/{account_id:str}", status_code=200, request_max_body_size=BODY_LIMIT, permission="public"
+)
 async def receive_webhook(
     request: Request[Any, Any, Any],
     provider: FromPath[str],
