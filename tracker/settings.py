@@ -217,6 +217,8 @@ def _convert(values: dict[str, Any]) -> Settings:
 
 
 def _check(settings: Settings) -> None:
+    from tracker.stores.urls import cluster_url  # it needs this module
+
     for field in ("trusted_proxies", "egress_allow"):
         for cidr in getattr(settings, field):
             try:
@@ -239,6 +241,10 @@ def _check(settings: Settings) -> None:
         raise ConfigurationError(
             "REDIS_URL must look like redis://host:6379/0, unix:///path/valkey.sock or redis-cluster://host:6379,host:6379"
         )
+    try:
+        cluster_url(settings.redis_url)
+    except ValueError as error:
+        raise ConfigurationError(f"REDIS_URL: {error}") from error
     if settings.secret_key and len(settings.secret_key) < 32:
         raise ConfigurationError("CLICKBIND_SECRET_KEY is too short: use at least 32 random characters")
     if any(len(key) < 32 for key in settings.old_secret_keys):

@@ -32,5 +32,5 @@ async def run(settings: Settings) -> None:
         async with listening(monitor, "recorder", settings.metrics_host, settings.recorder_port):
             await recorder.run(stop)
     finally:
-        await client.aclose()
+        await valkey.close(client)
         await pool.close()

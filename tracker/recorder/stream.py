@@ -6,11 +6,12 @@ read, so a position only means something together with the replication id it was
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 from tracker.clicklog import log_key
-from tracker.stores.valkey import Client
+from tracker.stores.valkey import Client, RedisError, doubt, server_of
 
 BEGINNING = "0-0"
 
@@ -32,10 +33,10 @@ class Chunk(NamedTuple):
 
 
 class ClickLog:
-    """The stream of one shard."""
+    """The stream of one shard, on the server that has it."""
 
     def __init__(self, client: Client, shard: int) -> None:
-        self._client = client
+        self._cluster = client
         self._key = log_key(shard)
 
     async def read(self, after: str, count: int, block_ms: int | None) -> Chunk:
@@ -43,22 +44,34 @@ class ClickLog:
 
         Raises RedisError or OSError when the server is away.
         """
-        pipeline = self._client.pipeline(transaction=False)
-        pipeline.info("replication")
-        pipeline.xlen(self._key)
-        pipeline.xread({self._key: after}, count=count, block=block_ms)
-        info, length, streams = await pipeline.execute()
+        async with self._server() as server:
+            pipeline = server.pipeline(transaction=False)
+            pipeline.info("replication")
+            pipeline.xlen(self._key)
+            pipeline.xread({self._key: after}, count=count, block=block_ms)
+            info, length, streams = await pipeline.execute()
         return Chunk(str(info.get("master_replid", "")), length, _entries(streams))
 
     async def replication_id(self) -> str:
         """The replication id of the server that answers now ('' where the server does not tell)."""
-        info: dict[str, Any] = await self._client.info("replication")
+        async with self._server() as server:
+            info: dict[str, Any] = await server.info("replication")
         return str(info.get("master_replid", ""))
 
     async def trim(self, replication_id: str, through: str) -> bool:
         """Drop the entries up to and with `through`; False (and nothing dropped) when the server is another by now."""
-        dropped = await self._client.eval(_TRIM, 1, self._key, replication_id, successor(through))  # type: ignore[misc,unused-ignore]
+        async with self._server() as server:
+            dropped = await server.eval(_TRIM, 1, self._key, replication_id, successor(through))  # type: ignore[misc,unused-ignore]
         return int(dropped) >= 0
+
+    @asynccontextmanager
+    async def _server(self) -> AsyncIterator[Client]:
+        server = await server_of(self._cluster, self._key)
+        try:
+            yield server
+        except (RedisError, OSError):
+            doubt(self._cluster)  # gone, or not the one any more: the next call looks who is
+            raise
 
 
 def successor(entry_id: str) -> str:

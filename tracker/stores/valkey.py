@@ -11,7 +11,9 @@ import redis.exceptions
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff, NoBackoff
 
+from tracker.stores.cluster import Cluster
 from tracker.stores.errors import StoreError
+from tracker.stores.urls import cluster_url
 
 RedisError = redis.exceptions.RedisError
 Client = redis_async.Redis
@@ -24,7 +26,30 @@ def connect(url: str, **options: Any) -> Client:
         "socket_connect_timeout": 5.0,
         "retry": Retry(ExponentialBackoff(cap=0.5, base=0.05), 2),
     }
-    return redis_async.from_url(url, **(defaults | options))  # type: ignore[no-untyped-call,no-any-return,unused-ignore]
+    address = cluster_url(url)
+    if address is None:
+        return redis_async.from_url(url, **(defaults | options))  # type: ignore[no-untyped-call,no-any-return,unused-ignore]
+    signed_in: dict[str, Any] = {
+        "username": address.username or None,
+        "password": address.password or None,
+        "ssl": address.tls,
+    }
+
+    def of_node(host: str, port: int) -> Client:
+        return Client(host=host, port=port, **signed_in, **(defaults | options))
+
+    return Cluster(address, of_node, defaults | options)  # type: ignore[return-value]
+
+
+async def server_of(client: Client, key: str) -> Client:
+    """A client of the one server that has `key`: `client` itself unless it is a cluster's. Raises RedisError."""
+    return await client.server_of(key) if isinstance(client, Cluster) else client
+
+
+def doubt(client: Client) -> None:
+    """The server `server_of` gave failed or sent us away: perhaps another has the key by now."""
+    if isinstance(client, Cluster):
+        client.doubt()
 
 
 def connect_hot(url: str, timeout_seconds: float) -> Client:
@@ -35,6 +60,14 @@ def connect_hot(url: str, timeout_seconds: float) -> Client:
         socket_connect_timeout=timeout_seconds,
         retry=Retry(NoBackoff(), 0),
     )
+
+
+async def close(client: Client) -> None:
+    """Close every connection of a client."""
+    if isinstance(client, Cluster):
+        await client.close()
+    else:
+        await client.aclose()
 
 
 async def wait_ready(client: Client, seconds: float = 15.0) -> None:
