@@ -28,6 +28,7 @@ from loadtests.requests import FACTS
 from postbacks.dispatcher import DispatcherConfig, run_dispatcher
 from postbacks.events import Event
 from postbacks.outbox import enqueue
+from tracker.garbage import relax_collector
 from tracker.stores import postgres
 from tracker.stores.embedded import DataFolder, EmbeddedPostgres
 
@@ -77,6 +78,7 @@ async def dispatched(pool: postgres.Pool, meta_url: str) -> None:
 
 async def run(options: argparse.Namespace, database_url: str, receiver_url: str, meta_url: str) -> dict[str, Any]:
     """Rounds of both, in turn; the figures are medians."""
+    relax_collector()
     pool = await postgres.open_pool(database_url, max_size=4)
     async with pool.acquire() as connection:
         await postgres.migrate(connection)

@@ -12,7 +12,7 @@ import structlog
 from postbacks.destinations.base import Destination, Item
 from postbacks.egress import Answer, Egress, Request, SendFailure
 from postbacks.queue import Claimed, Finished
-from postbacks.redaction import MASK, is_secret_header, redact, storable
+from postbacks.redaction import MASK, is_secret_header, redact, redact_all, storable
 from postbacks.retry import RetryDecision, RetryPolicy, decide
 from postbacks.verdicts import Verdict
 
@@ -93,8 +93,7 @@ def describe(request: Request, secrets: Sequence[str]) -> str:
 def _each(destination: Destination, items: Sequence[Item], request: Request) -> Iterator[str]:
     """What a batch says of each event: a log that showed every event the batch's beginning would show the wrong one."""
     head = describe(Request(request.method, request.url, request.headers), destination.secrets)
-    for number, item in enumerate(items, 1):
-        own = redact(destination.excerpt(item), destination.secrets)
+    for number, own in enumerate(redact_all([destination.excerpt(item) for item in items], destination.secrets), 1):
         body = own if len(own) <= BODY_CAP else own[:BODY_CAP] + "..."
         yield storable(f"{head}\n\nevent {number} of {len(items)}: {body}", URL_CAP + 8 * BODY_CAP)
 

@@ -8,12 +8,9 @@ when the lease ends, under the same event id. Any number of dispatchers may run 
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from contextlib import aclosing
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -21,8 +18,7 @@ import msgspec
 import structlog
 from aiohttp.abc import AbstractResolver
 
-from postbacks.attempt import dead_letter, settle, unsent
-from postbacks.batches import screen, send_split
+from postbacks.attempt import dead_letter
 from postbacks.breaker import BreakerPolicy
 from postbacks.clerk import Clerk
 from postbacks.destinations import registry
@@ -32,6 +28,7 @@ from postbacks.lane import Lane
 from postbacks.queue import DATABASE_ERRORS, Change, Claimed, Queue, Row
 from postbacks.retry import RetryPolicy
 from postbacks.schema import ConfigError
+from postbacks.sender import Sender
 
 if TYPE_CHECKING:
     Pool = asyncpg.Pool[asyncpg.Record]
@@ -96,9 +93,10 @@ class Dispatcher:
 
     def __init__(self, queue: Queue, egress: Egress, config: DispatcherConfig) -> None:
         self._queue = queue
-        self._egress = egress
         self._config = config
         self._clerk = Clerk(queue, self._on_change)
+        # Leases were long enough for one attempt and half the margin beyond it.
+        self._sender = Sender(egress, self._clerk, config.retry, config.lease_margin / 2, config.observe)
         self._lanes: dict[str, Lane] = {}
         self._capped: deque[Lane] = deque()  # lanes waiting for one of `most_in_flight`, in turn
         self._tasks: set[asyncio.Task[None]] = set()
@@ -247,38 +245,28 @@ class Dispatcher:
                 break
             lane.in_flight += 1
             started += 1
-            task = asyncio.create_task(self._send(lane, batch))
+            task = asyncio.create_task(self._keep_sending(lane, batch))
             self._tasks.add(task)
             task.add_done_callback(lambda done, lane=lane: self._sent(done, lane))  # type: ignore[misc]
         self._clerk.give_back(returned)
         return started
 
-    async def _send(self, lane: Lane, batch: list[Claimed]) -> None:
-        destination = lane.destination
-        assert destination is not None
-        settled: set[str] = set()
-        batch, refused = screen(destination, batch, datetime.now(UTC))
-        for claimed, verdict in refused:
-            self._clerk.settle(unsent(self._config.retry, claimed, verdict))
-        # Leases were long enough for one attempt and half the margin beyond it.
-        split_until = time.monotonic() + self._config.lease_margin / 2
-        async with aclosing(send_split(destination, batch, self._egress, split_until)) as parts:
-            async for sent, tried, begun in parts:
-                now = time.monotonic()
-                change = lane.observe(tried.verdicts, begun=begun, now=now, wall=datetime.now(UTC))
-                for at, claimed in enumerate(sent):
-                    self._clerk.settle(settle(self._config.retry, tried, claimed, at, random.uniform(-1, 1)))
-                settled.update(claimed.event_id for claimed in sent)
-                if change is not None:
-                    self._clerk.note(change)
-                if lane.is_open(now):
-                    self._clerk.give_back(lane.empty())
-                if change is not None and change.what in ("paused", "disabled"):
-                    break
-        left = [claimed for claimed in batch if claimed.event_id not in settled]
-        if left:
-            lane.shrink(len(left))
-            self._clerk.give_back(left)
+    async def _keep_sending(self, lane: Lane, batch: list[Claimed]) -> None:
+        """Send, and go on with the lane's next in the same slot and task, unless other lanes wait for their turn."""
+        while batch:
+            await self._sender.send(lane, batch)
+            if self._capped:
+                return
+            now = time.monotonic()
+            returned: list[Claimed] = []
+            lane.in_flight -= 1
+            batch = lane.take(now, returned)
+            lane.in_flight += 1
+            self._clerk.give_back(returned)
+            if lane.waiting:  # an answer may have opened more slots than this one
+                self._launch(lane)
+            if lane.hungry and lane.appetite(now) > 0:
+                self._nudge.set()
 
     def _sent(self, task: asyncio.Task[None], lane: Lane) -> None:
         self._tasks.discard(task)

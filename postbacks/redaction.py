@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from urllib.parse import unquote
 
 MASK = "***"
@@ -35,14 +35,28 @@ def secret_parameters(text: str) -> list[str]:
     return [form for value in values for form in {value, unquote(value)}]
 
 
+def _hinted(text: str) -> bool:
+    """Whether a name of the above may be in there: rarely, and far cheaper to tell than the patterns are to run."""
+    lowered = text.lower()
+    for hint in _HINTS:  # noqa: SIM110 - a generator would cost thrice the search
+        if hint in lowered:
+            return True
+    return False
+
+
+def redact_all(texts: Sequence[str], secrets: Sequence[str] = ()) -> Sequence[str]:
+    """`redact` of each text. What none of them holds is looked for once, not once in each."""
+    together = "\n".join(texts)
+    if _hinted(together) or any(len(secret) >= SHORTEST_SECRET and secret in together for secret in secrets):
+        return [redact(text, secrets) for text in texts]
+    return texts
+
+
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
     """The text with secret-looking parameters and every given secret value masked."""
-    lowered = text.lower()
-    for hint in _HINTS:  # rarely found, and far cheaper than the patterns; a generator would cost thrice the search
-        if hint in lowered:
-            text = _PARAMETER.sub(_mask, text)
-            text = _JSON_FIELD.sub(_mask, text)
-            break
+    if _hinted(text):
+        text = _PARAMETER.sub(_mask, text)
+        text = _JSON_FIELD.sub(_mask, text)
     for secret in secrets:
         if len(secret) >= SHORTEST_SECRET:
             text = text.replace(secret, MASK)

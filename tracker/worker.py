@@ -15,6 +15,7 @@ from tracker.accounts.jobs import run_jobs
 from tracker.attribution.recorded import RecordedClicks
 from tracker.attribution.worker import run_attribution
 from tracker.clicklog import WAKE_CHANNEL
+from tracker.garbage import relax_collector
 from tracker.inbox.process import Processed, run_inbox
 from tracker.metrics.attempts import Attempts
 from tracker.metrics.backlog import Backlog
@@ -94,6 +95,7 @@ async def run(settings: Settings) -> None:
             stop=stop,
         ),
     ]
+    relax_collector()
     try:
         async with (
             listening(monitor, "worker", settings.metrics_host, settings.worker_port),

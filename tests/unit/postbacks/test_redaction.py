@@ -11,7 +11,7 @@ from postbacks.attempt import describe
 from postbacks.destinations import postback
 from postbacks.destinations.base import Item
 from postbacks.facts import SAMPLE
-from postbacks.redaction import redact, secret_parameters, storable
+from postbacks.redaction import redact, redact_all, secret_parameters, storable
 
 HAPPENED = datetime(2026, 1, 31, 13, 37, tzinfo=UTC)
 
@@ -39,6 +39,14 @@ def test_secret_looking_parameters_are_masked(text: str, masked: str) -> None:
 def test_known_values_are_masked_wherever_they_turn_up() -> None:
     assert redact("you sent Bearer s3cr3t!", ["s3cr3t!"]) == "you sent Bearer ***!".replace("***!", "***")
     assert redact("a b a", ["a"]) == "a b a"
+
+
+@pytest.mark.parametrize("hidden", ["token=abc", '{"api_key":"abc"}', "by s3cr3t!"])
+def test_a_secret_in_one_text_of_many_is_masked_there(hidden: str) -> None:
+    texts = ["first", hidden, "last"]
+    assert redact_all(texts, ["s3cr3t!"]) == [redact(text, ["s3cr3t!"]) for text in texts]
+    assert redact_all(texts, ["s3cr3t!"])[1] != hidden
+    assert redact_all(["first", "last"], ["s3cr3t!"]) == ["first", "last"]
 
 
 def test_secret_parameters_are_found_in_templates() -> None:
