@@ -147,7 +147,7 @@ async def test_what_waits_for_a_deleted_postback_is_closed_with_the_reason(stage
         await connection.execute(
             "INSERT INTO deliveries (event_id, destination_id, day, due_at)"
             " VALUES ('gone', $1, current_date, now() + interval '1 day')",
-            made["data"]["id"],
+            made["data"]["destination_id"],
         )
         assert (await _call(stage, "DELETE", f"/api/smart-link-postbacks/{made['data']['id']}"))[0] == 200
         row = await connection.fetchrow("SELECT state, verdict FROM deliveries WHERE event_id = 'gone'")

@@ -22,7 +22,7 @@ async def add(stage: Stage, name: str, mode: dict[str, Any]) -> str:
         "headers": [{"name": "Authorization", "value": "Bearer hush-hush"}],
     }
     made: dict[str, Any] = await stage.api("POST", "smart-link-postbacks", body)
-    return str(made["id"])
+    return str(made["destination_id"])
 
 
 async def subscribe(stage: Stage) -> None:

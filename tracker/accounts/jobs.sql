@@ -1,10 +1,10 @@
 -- Account jobs: periodic work per account, each run by one worker at a time under a lease.
 
 -- name: seed
--- Every account has its jobs.
+-- Every connected account has its jobs.
 INSERT INTO account_jobs (account_id, job)
 SELECT a.account_id, j.job FROM accounts a CROSS JOIN unnest($1::text[]) AS j (job)
-WHERE NOT EXISTS (SELECT FROM account_jobs x WHERE x.account_id = a.account_id AND x.job = j.job)
+WHERE a.disconnected_at IS NULL AND NOT EXISTS (SELECT FROM account_jobs x WHERE x.account_id = a.account_id AND x.job = j.job)
 ORDER BY 1, 2
 ON CONFLICT DO NOTHING;
 

@@ -12,8 +12,7 @@ from litestar.di import NamedDependency
 
 from postbacks.destinations.registry import KINDS
 from tracker.api.auth import Caller
-from tracker.api.envelope import page
-from tracker.api.postbacks import Limit, Offset
+from tracker.api.envelope import Limit, Offset, page
 from tracker.api.services import Services
 from tracker.stores.queries import load_queries
 
@@ -118,7 +117,7 @@ def row(health: Health, service_urls: dict[str, str], now: datetime) -> dict[str
     }
 
 
-@get("/api/delivery-health")
+@get("/api/delivery-health", permission="deliveries.view")
 async def delivery_health(
     request: Request[Any, Any, Any],
     caller: NamedDependency[Caller],

@@ -19,7 +19,7 @@ from tracker.explain.load import Ambiguous, explain
 KINDS: dict[str, Kind] = {"fan": "fan", "conversion": "conversion", "click": "click"}
 
 
-@get("/api/explain/{kind:str}/{name:str}")
+@get("/api/explain/{kind:str}/{name:str}", permission="reports.view")
 async def explain_credit(
     kind: FromPath[str],
     name: FromPath[str],

@@ -15,7 +15,7 @@ from tracker.api.services import Services
 from tracker.inventory.pools import report
 
 
-@get("/api/pools")
+@get("/api/pools", permission="smart-links.view")
 async def list_pools(caller: NamedDependency[Caller], services: NamedDependency[Services]) -> dict[str, Any]:
     """Every pool of the team, per account and offer: size, leased now, leases by kind, and how many links would keep 99.9 %
     of leases exclusive at the present click rate."""
