@@ -1,0 +1,50 @@
+"""Forms: what was typed stays, and each mistake stands at its field."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from litestar import Request
+
+LONGEST = 20_000
+
+
+@dataclass(frozen=True)
+class Form:
+    """What a form holds, as text, and what is wrong with it: field → messages. '' is the form as a whole."""
+
+    values: Mapping[str, list[str]] = field(default_factory=dict)
+    wrong: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def get(self, name: str, default: str = "") -> str:
+        """One field's text, trimmed."""
+        found = self.values.get(name)
+        return found[0].strip() if found else default
+
+    def all(self, name: str) -> list[str]:
+        """All values of a field, such as ticked boxes."""
+        return [value.strip() for value in self.values.get(name, []) if value.strip()]
+
+    def words(self, name: str) -> str:
+        """What is wrong with a field; '' for nothing."""
+        return " ".join(self.wrong.get(name, ()))
+
+    def amiss(self, wrong: Mapping[str, Sequence[str]], shown: Sequence[str]) -> Form:
+        """The same form with its mistakes. Those of a field the form does not show stand above it."""
+        sorted_in: dict[str, list[str]] = {}
+        for name, messages in wrong.items():
+            place = name if name in shown else ""
+            sorted_in.setdefault(place, []).extend(messages if place else [f"{name}: {text}" for text in messages])
+        return Form(self.values, sorted_in)
+
+
+async def read_form(request: Request[Any, Any, Any]) -> Form:
+    """A posted form. Files and over-long texts are cut, never an error."""
+    given = await request.form()
+    values: dict[str, list[str]] = {}
+    for name, value in given.multi_items():
+        if isinstance(value, str):
+            values.setdefault(name, []).append(value.replace("\x00", "")[:LONGEST])
+    return Form(values)
