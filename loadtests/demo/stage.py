@@ -104,7 +104,7 @@ class Stage:
         self.receiver_url = await self._emulator("loadtests.emulators.receiver")
         # The vendor retries a webhook after about 10 and 60 seconds; here after 2 and 8, as everything is quicker.
         await self.admin("settings", {"rate_limit_minute": 5000, "retry_delays": [2.0, 8.0]})
-        self.settings = demo_settings(self._base, self._data_dir, self.platform_url, round(self._people * 0.8) + 20)
+        self.settings = self.configure()
         self.supervisor = Supervisor(self.settings)
         await self.supervisor.start(progress)
         made = await bootstrap(self.settings, "Demo team")
@@ -132,6 +132,10 @@ class Stage:
         )  # fmt: skip
         self.postback_id = postback["id"]
         await self._fill_pools(progress)
+
+    def configure(self) -> Settings:
+        """What the product runs with; called once the fake platform is up."""
+        return demo_settings(self._base, self._data_dir, self.platform_url, round(self._people * 0.8) + 20)
 
     async def stop(self) -> None:
         """Everything down."""

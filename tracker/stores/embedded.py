@@ -113,7 +113,7 @@ class EmbeddedPostgres:
 
     def start(self) -> None:
         """Initialise when new, stop an orphan of a crash, start, create the database. Raises StoreError with the log's end."""
-        binaries = _postgres_binaries()
+        binaries = postgres_binaries()
         self._become_unprivileged([binaries, self.folder.path])
         self._make_dir(self.folder.socket_dir, 0o755)
         self._make_dir(self.socket_dir, 0o700, own=True)
@@ -197,8 +197,10 @@ class EmbeddedPostgres:
 class EmbeddedValkey:
     """Valkey under `<data>/valkey`: append-only file, fsync before every answer, never evicting."""
 
-    def __init__(self, folder: DataFolder) -> None:
+    def __init__(self, folder: DataFolder, extra: tuple[str, ...] = ()) -> None:
+        """`extra`: further options of the server; of two of one kind the later wins."""
         self.folder = folder
+        self.extra = extra
         self.data = folder.path / "valkey"
         self.socket = folder.socket_dir / "valkey.sock"
         self.log_path = folder.path / "valkey.log"
@@ -219,10 +221,11 @@ class EmbeddedValkey:
                 "--dir", str(self.data), "--pidfile", str(pid_file), "--daemonize", "no",
                 "--appendonly", "yes", "--appendfsync", "always", "--no-appendfsync-on-rewrite", "no",
                 "--save", "", "--maxmemory-policy", "noeviction", "--aof-load-truncated", "yes",
-                "--stream-node-max-entries", "200",
+                "--stream-node-max-entries", "200", *self.extra,
             ],
             stdout=self.log_path.open("ab"), stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
             preexec_fn=die_with_parent(signal.SIGTERM), start_new_session=True,
+            restore_signals=False,  # with SIGXFSZ ignored, a file that may not grow is an error to report, not a death
         )  # fmt: skip
         pid_file.write_text(str(self.process.pid))
         self._wait()
@@ -248,7 +251,8 @@ class EmbeddedValkey:
                 raise StoreError(f"The embedded Valkey did not start. The end of {self.log_path}:\n{tail}")
 
 
-def _postgres_binaries() -> Path:
+def postgres_binaries() -> Path:
+    """The folder of the wheel's PostgreSQL programs. Raises StoreError when it is not installed."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it remarks on a runtime folder that we do not use
