@@ -118,8 +118,8 @@ class Books:
 
     def _valkey_was_away(self, each: Person) -> bool:
         return any(
-            w.fault.target == "valkey" and w.overlaps(each.began - AFTERMATH, each.ended + 1)
-            or w.fault.name in ("full-spill", *APART) and w.overlaps(each.began - AFTERMATH, each.ended + 1)
+            (w.fault.target == "valkey" and w.overlaps(each.began - AFTERMATH, each.ended + 1))
+            or (w.fault.name in ("full-spill", *APART) and w.overlaps(each.began - AFTERMATH, each.ended + 1))
             for w in self._windows
         )  # fmt: skip
 
@@ -177,8 +177,8 @@ class Books:
         for row in self._rows["deliveries"]:
             deliveries[row["event_id"]].append(row)
         arrivals: dict[str, list[float]] = defaultdict(list)
-        for row in self._received:
-            arrivals[row["event_id"]].append(row["at"])
+        for each in self._received:
+            arrivals[each["event_id"]].append(each["at"])
         states = Counter(row["state"] for row in self._rows["deliveries"])
         final = {
             event_id for event_id, rows in deliveries.items() if [r["state"] for r in rows] in (["delivered"], ["dead"])
