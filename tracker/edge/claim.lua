@@ -1,9 +1,12 @@
--- One click, atomically: known visitor or new, its inventory link, its entry in the click log.
+-- Clicks, each atomically: known visitor or new, its inventory link, its entry in the click log. One call carries the claims
+-- that arrived together on one shard: a call costs as much as half a claim.
 --
--- keys  1 click log  2 pool  3 visitor's record  4 fingerprint's record  5 the same under yesterday's key (optional)
--- args  1 now, ms  2 window, ms  3 visit id  4 visitor id  5 'cookie' or 'new'  6 click-id digests (4 x 8)
+-- keys  1 click log, then four per claim: 1 pool  2 visitor's record  3 fingerprint's record  4 the same under yesterday's
+--       key (or key 3 again)
+-- args  eight per claim: 1 now, ms  2 window, ms  3 visit id  4 visitor id  5 'cookie' or 'new'  6 click-id digests (4 x 8)
 --       7 reserve member or ''  8 msgpack Visit
--- reply kind ('c' click, 'd' duplicate) .. lease letter .. visitor (26) .. click (26) .. member
+-- reply per claim: kind ('c' click, 'd' duplicate) .. lease letter .. visitor (26) .. click (26) .. member,
+--       or '!' .. why it failed
 --
 -- A record is click (26) .. visitor (26) .. lease letter .. latest visit, ms (13) .. click-id digests (32) .. member.
 -- It lives one window from the latest visit. Where a visitor's record and a fingerprint's record tell of the same visitor,
@@ -55,15 +58,18 @@ local function hold(pool, member, lease, now, lease_end, reserve)
   return take(pool, now, lease_end, reserve)
 end
 
-local function claim(keys, args)
-  local now, window = tonumber(args[1]), tonumber(args[2])
-  local visit, visitor, known, click_ids = args[3], args[4], args[5], args[6]
+local function claim(log, pool, by_visitor, by_fingerprint, by_yesterday,
+                     now_text, window_text, visit, visitor, known, click_ids, reserve, request)
+  local now, window = tonumber(now_text), tonumber(window_text)
   local lease_end = now + window + AFTER_WINDOW
   local record = nil
 
-  local alias = redis.call('GET', keys[4]) or (keys[5] and redis.call('GET', keys[5]))
+  local alias = redis.call('GET', by_fingerprint)
+  if not alias and by_yesterday ~= by_fingerprint then
+    alias = redis.call('GET', by_yesterday)
+  end
   if known == 'cookie' then
-    record = redis.call('GET', keys[3])
+    record = redis.call('GET', by_visitor)
     if alias and string.sub(alias, 27, 52) == visitor and not (record and last_visit(record) >= last_visit(alias)) then
       record = alias
     end
@@ -77,21 +83,34 @@ local function claim(keys, args)
   if record then
     click = string.sub(record, 1, 26)
     click_ids = string.sub(record, 67, 98)
-    member, lease = hold(keys[2], string.sub(record, 99), string.sub(record, 53, 53), now, lease_end, args[7])
+    member, lease = hold(pool, string.sub(record, 99), string.sub(record, 53, 53), now, lease_end, reserve)
   else
     click = visit
-    member, lease = take(keys[2], now, lease_end, args[7])
+    member, lease = take(pool, now, lease_end, reserve)
   end
 
   local latest = string.format('%013.0f', record and math.max(now, last_visit(record)) or now)
   local remembered = click .. visitor .. lease .. latest .. click_ids .. member
   if known ~= 'fingerprint' then
-    redis.call('SET', keys[3], remembered, 'PX', args[2])
+    redis.call('SET', by_visitor, remembered, 'PX', window_text)
   end
-  redis.call('SET', keys[4], remembered, 'PX', args[2])
-  redis.call('XADD', keys[1], '*', 'r', args[8], 'k', record and 'duplicate' or 'click', 'c', click, 'v', visitor,
+  redis.call('SET', by_fingerprint, remembered, 'PX', window_text)
+  redis.call('XADD', log, '*', 'r', request, 'k', record and 'duplicate' or 'click', 'c', click, 'v', visitor,
     'y', known, 'm', member, 'l', LEASES[lease])
   return (record and 'd' or 'c') .. lease .. visitor .. click .. member
+end
+
+local function claims(keys, args)
+  local replies = {}
+  local log, key, arg = keys[1], 2, 1
+  for number = 1, (#keys - 1) / 4 do
+    -- One claim that fails (a pool of the wrong type) must not take the others with it.
+    local done, reply = pcall(claim, log, keys[key], keys[key + 1], keys[key + 2], keys[key + 3],
+      args[arg], args[arg + 1], args[arg + 2], args[arg + 3], args[arg + 4], args[arg + 5], args[arg + 6], args[arg + 7])
+    replies[number] = done and reply or '!' .. tostring(type(reply) == 'table' and reply.err or reply)
+    key, arg = key + 4, arg + 8
+  end
+  return replies
 end
 
 -- A few free links on loan to an edge, for when it cannot ask: at most an eighth of those that are free.
@@ -109,5 +128,5 @@ local function stash(keys, args)
   return members
 end
 
-redis.register_function('__FUNCTION__', claim)
+redis.register_function('__FUNCTION__', claims)
 redis.register_function('__FUNCTION___stash', stash)

@@ -16,8 +16,8 @@ LEASES = {"e": "exclusive", "s": "shared", "r": "reserve", "n": "none"}
 pack = cast(Callable[[tuple[str | bytes, ...]], bytes], hiredis.pack_command)
 """A command as Valkey reads it."""
 
+KEYS, ARGUMENTS = 4, 8  # of one claim in a call of the function (claim.lua)
 _ABSENT = "--------"
-
 
 SAME_PERSON_MS = 30_000
 AFTER_WINDOW_MS = 60_000
@@ -98,21 +98,20 @@ def record_keys(keys: LinkKeys, visit: Visit, visitor: str, today: str, yesterda
     )
 
 
-def claim_command(
-    function: str, keys: LinkKeys, records: RecordKeys, visit: Visit, request: bytes, visitor: str, by_cookie: bool
-) -> bytes:
-    """The packed FCALL of one visit; keys and arguments as claim.lua lists them. `request`: the msgpack of `visit`."""
-    known = "cookie" if by_cookie else "new"
-    by_visitor, by_fingerprint, by_yesterday, click_ids = records
-    if by_yesterday:
-        return pack((
-            "FCALL", function, "5", keys.log, keys.pool, by_visitor, by_fingerprint, by_yesterday,
-            str(visit.at_ms), keys.window, visit.visit_id, visitor, known, click_ids, keys.reserve, request,
-        ))  # fmt: skip
-    return pack((
-        "FCALL", function, "4", keys.log, keys.pool, by_visitor, by_fingerprint,
-        str(visit.at_ms), keys.window, visit.visit_id, visitor, known, click_ids, keys.reserve, request,
-    ))  # fmt: skip
+def claim_keys(keys: LinkKeys, records: RecordKeys) -> tuple[str, str, str, str]:
+    """The keys of one claim beside the log, as claim.lua lists them."""
+    by_visitor, by_fingerprint, by_yesterday, _ = records
+    return keys.pool, by_visitor, by_fingerprint, by_yesterday or by_fingerprint
+
+
+def claim_arguments(
+    keys: LinkKeys, click_ids: str, visit: Visit, request: bytes, visitor: str, by_cookie: bool
+) -> tuple[str | bytes, ...]:
+    """The arguments of one claim, as claim.lua lists them. `request`: the msgpack of `visit`."""
+    return (
+        str(visit.at_ms), keys.window, visit.visit_id, visitor, "cookie" if by_cookie else "new", click_ids,
+        keys.reserve, request,
+    )  # fmt: skip
 
 
 def same_person(elapsed_ms: int, click_ids: str, theirs: str) -> bool:

@@ -17,15 +17,15 @@ import hiredis
 import structlog
 from redis.asyncio.connection import parse_url
 
-from tracker.edge.claim import pack
-from tracker.edge.wire import Reply, Session, Wire, dial
+from tracker.edge.claim import Library, pack
+from tracker.edge.wire import Reply, Session, Waiter, Wire, answer, dial
 
 log = structlog.get_logger()
 
 CONNECT_SECONDS = 1.0
 RETRY_SECONDS = (0.02, 0.5)  # first and longest pause between attempts to connect
 REFUSALS_TO_OPEN = 5
-MAX_WAITING = 20_000  # commands in flight: beyond it Valkey is not keeping up, whatever the clock says
+MAX_WAITING = 20_000  # claims in flight: beyond it Valkey is not keeping up, whatever the clock says
 WIRES = 4
 PROBE_KEY = "cb:edge:probe"
 
@@ -41,7 +41,7 @@ class Pipeline:
         self,
         url: str,
         timeout_ms: int,
-        load_command: bytes,
+        library: Library,
         *,
         observe: Callable[[float, int], None] = lambda seconds, commands: None,
         on_up: Callable[[], None] = lambda: None,
@@ -49,7 +49,7 @@ class Pipeline:
         self._options = parse_url(url)
         self._budget = timeout_ms / 1000
         self._tick = self._budget / 10
-        self._load_command = load_command
+        self._library = library
         self._observe = observe
         self._on_up = on_up
         self._session: Session | None = None
@@ -83,25 +83,44 @@ class Pipeline:
         if session is not None:
             session.fail("the edge stopped")
 
+    def claim(self, log: str, keys: tuple[str, ...], arguments: tuple[str | bytes, ...], waiter: Waiter) -> bool:
+        """Queue a claim; the waiter gets its part of the reply, a ReplyError, or None when it was not answered in time.
+
+        Returns False, and calls nobody, while the breaker is open.
+        """
+        session = self._ready()
+        if session is None:
+            return False
+        session.claim(log, keys, arguments, waiter)
+        return True
+
     def submit(self, command: bytes) -> asyncio.Future[Reply] | None:
         """Queue a packed command. The future gets the reply, a ReplyError, or None when it was not answered in time.
 
         Returns None at once while the breaker is open.
         """
+        session = self._ready()
+        if session is None:
+            return None
+        reply = self._loop.create_future()
+        session.submit(command, answer(reply))
+        return reply
+
+    def _ready(self) -> Session | None:
         session = self._session
         if session is None or session.waiting >= MAX_WAITING:
             return None
         if not self._watching:
             self._watching = True
             self._loop.call_later(self._tick, self._watch)
-        return session.submit(command)
+        return session
 
     async def refused(self, error: hiredis.ReplyError) -> bool:
         """Note an error reply. Returns True when the command may be sent once more: it only missed its function."""
         text = str(error)
         if "unction not found" in text and self._session is not None:
             if self._loading is None or self._loop.time() - self._loaded_at > self._budget:
-                self._loading, self._loaded_at = self.submit(self._load_command), self._loop.time()
+                self._loading, self._loaded_at = self.submit(self._library.load_command), self._loop.time()
             if self._loading is not None:
                 await asyncio.wait([self._loading])
             return True
@@ -163,14 +182,14 @@ class Pipeline:
             self._open(await asyncio.shield(session.lost))
 
     async def _connect(self) -> Session:
-        session = Session(self._loop, self._observe)
+        session = Session(self._loop, self._library.function, self._observe)
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 for _ in range(WIRES):
                     wire = await dial(self._options, session)
                     for command in self._greeting():
                         await self._must(session, wire, command)
-                await self._must(session, wire, self._load_command)
+                await self._must(session, wire, self._library.load_command)
             # Only a write shows that Valkey is neither full, read-only nor loading; only a prompt one that it keeps up.
             async with asyncio.timeout(self._budget):
                 await self._must(session, wire, pack(("SET", PROBE_KEY, "1", "PX", "60000")))

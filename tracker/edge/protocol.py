@@ -1,58 +1,156 @@
-"""uvicorn's HTTP protocol with the limits it lacks: how long and how large a request's head may be."""
+"""HTTP on uvicorn's parser and server, with a short way for clicks and the limits uvicorn lacks.
+
+A plain `GET /go/…` is handed to the application's `direct` without an ASGI scope, task or message, which cost more than
+the click itself; whatever is not plain (a body, HTTP/1.0, pipelining, an upgrade, an odd address) takes the ASGI way.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_SECONDS = 10.0
 HEAD_BYTES = 128 * 1024  # the longest query we must redirect is 64 KiB
+NOT_PLAIN = frozenset({b"content-length", b"transfer-encoding", b"expect", b"upgrade"})
 _TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\ncache-control: no-store\r\n"
     b"connection: close\r\n\r\n"
 )
+_NEVER = float("inf")
+
+
+class _Unheard:
+    """Stands where uvicorn keeps an event for the application's `receive`; nobody receives here."""
+
+    def set(self) -> None:
+        pass
+
+
+class Exchange:
+    """A request answered without ASGI. To uvicorn it is the connection's cycle: pipelining, shutdown and loss work as ever."""
+
+    __slots__ = ("_protocol", "disconnected", "keep_alive", "response_complete")
+    message_event = _Unheard()
+
+    def __init__(self, protocol: EdgeProtocol) -> None:
+        self._protocol = protocol
+        self.response_complete = self.disconnected = False
+        self.keep_alive = True
+
+    def answer(self, head: bytes) -> None:
+        """Send a whole response: status line and headers, each ended by CRLF, without the empty line and without a body."""
+        protocol = self._protocol
+        self.response_complete = True
+        if protocol.transport.is_closing():
+            return
+        if self.keep_alive:
+            protocol.transport.write(head + b"\r\n")
+        else:
+            protocol.transport.write(head + b"connection: close\r\n\r\n")
+            protocol.transport.close()
+        protocol.on_response_complete()
+
+
+Direct = Callable[[Exchange, bytes, list[tuple[bytes, bytes]], Any], bool]
+"""(exchange, target as sent, headers by lower-case name, peer) → whether the application answers it, now or later."""
 
 
 class EdgeProtocol(HttpToolsProtocol):
-    """Closes connections that send nothing, drip a head for longer than 10 s, or send one of more than 128 KiB."""
+    """Closes connections that send nothing, drip a head for longer than 10 s, or send one of more than 128 KiB.
+
+    One lazy timer per connection looks at its deadline now and then: setting a timer per request costs more than the look.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._direct: Direct | None = getattr(self.app, "direct", None)
         self._in_head = False
         self._head_bytes = 0
-        self._head_deadline = 0.0
+        self._deadline = _NEVER
+        self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)  # type: ignore[arg-type]
-        self._close_at(self.loop.time() + HEAD_SECONDS)
+        self._deadline = self.loop.time() + HEAD_SECONDS
+        self._look()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        super().data_received(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
+            return
+        except httptools.HttpParserUpgrade:
+            pass  # nothing to upgrade to: the answer is on its way
         if self._in_head:
             if not self._head_bytes:
-                self._head_deadline = self.loop.time() + HEAD_SECONDS
+                self._deadline = self.loop.time() + HEAD_SECONDS
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_BYTES:
                 self.transport.write(_TOO_LARGE)
                 self.transport.close()
-            else:
-                self._close_at(self._head_deadline)
-        elif self.timeout_keep_alive_task is None and (self.cycle is None or self.cycle.response_complete):
-            # A body that is dripped after its answer, or garbage between requests: the idle clock goes on.
-            self._close_at(self.loop.time() + HEAD_SECONDS)
+        elif self._deadline is not _NEVER and (self.cycle is None or self.cycle.response_complete):
+            # A body that is dripped after its answer, or garbage between requests, does not count as life.
+            self._deadline = min(self._deadline, self.loop.time() + HEAD_SECONDS)
 
     def on_message_begin(self) -> None:
         self._in_head = True
         self._head_bytes = 0
-        super().on_message_begin()
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
 
     def on_headers_complete(self) -> None:
         self._in_head = False
+        self._deadline = _NEVER
+        if self._direct is not None and (self.cycle is None or self.cycle.response_complete):
+            parser = self.parser
+            if (
+                parser.get_method() == b"GET"
+                and parser.get_http_version() == "1.1"
+                and not self.flow.write_paused  # a client that does not read its answers waits its turn
+            ):
+                before = self.cycle
+                exchange = Exchange(self)
+                exchange.keep_alive = parser.should_keep_alive()
+                self.cycle = cast(Any, exchange)
+                if self._direct(exchange, self.url, self.headers, self.client):
+                    return
+                self.cycle = before
+        url, headers, expects = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()  # makes the ASGI scope
+        self.url, self.expect_100_continue = url, expects
+        self.headers.extend(headers)
         super().on_headers_complete()
 
-    def _close_at(self, when: float) -> None:
-        if not self.transport.is_closing():
-            self._unset_keepalive_if_required()
-            self.timeout_keep_alive_task = self.loop.call_at(when, self.timeout_keep_alive_handler)
+    def on_message_complete(self) -> None:
+        if not isinstance(cast(object, self.cycle), Exchange):
+            super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self._deadline = self.loop.time() + self.timeout_keep_alive
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._deadline = _NEVER
+            self._start_asgi_task(*self.pipeline.pop())
+
+    def _look(self) -> None:
+        if self.loop.time() >= self._deadline:
+            self._timer = None
+            if not self.transport.is_closing():
+                self.transport.close()
+        else:
+            self._timer = self.loop.call_later(HEAD_SECONDS / 8, self._look)

@@ -16,8 +16,9 @@ import structlog
 import uvicorn
 import uvloop
 
-from tracker.edge.app import Edge, unix_ms
+from tracker.edge.app import Edge
 from tracker.edge.claim import Library
+from tracker.edge.click import Clicks
 from tracker.edge.client import ClientAddresses
 from tracker.edge.links import LinkMap
 from tracker.edge.location import location
@@ -44,6 +45,11 @@ KEEP_ALIVE_SECONDS = 75
 BACKLOG = 4096
 
 
+def unix_ms() -> int:
+    """Now, Unix milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
 class Service:
     """All parts of one edge process, started and stopped together."""
 
@@ -60,7 +66,7 @@ class Service:
         self.pipeline = Pipeline(
             url,
             settings.claim_timeout_ms,
-            library.load_command,
+            library,
             observe=self.metrics.observe_claims,
             on_up=self._on_up,
         )
@@ -68,17 +74,22 @@ class Service:
         self.replayer = Replayer(
             settings.spill_path, self.spill, self.client, lambda: self.pipeline.up, self.standby.replayed
         )
-        self.app = Edge(
+        self.clicks = Clicks(
             pipeline=self.pipeline,
-            library=library,
-            links=self.links,
             spill=self.spill,
             standby=self.standby,
             metrics=self.metrics,
             reader=VisitReader(ClientAddresses(settings.trusted_proxies), settings.visitor_cookie, settings.base_url),
             fingerprints=Fingerprints(Secrets(installation_key(settings)).derive("visitor fingerprint")),
-            cookie=VisitorCookie(settings.visitor_cookie),
             now_ms=now_ms,
+        )
+        self.app = Edge(
+            pipeline=self.pipeline,
+            links=self.links,
+            spill=self.spill,
+            clicks=self.clicks,
+            metrics=self.metrics,
+            cookie=VisitorCookie(settings.visitor_cookie),
         )
         gauge = self.metrics.gauge
         gauge("clickbind_edge_spill_bytes", "Spilled clicks not replayed yet, bytes.", self.replayer.waiting_bytes)
@@ -115,7 +126,7 @@ class Service:
 
     async def stop(self) -> None:
         """Flush what is under way and close."""
-        await self.app.settle()
+        await self.clicks.settle()
         for task in self._tasks:
             await end(task)
         if self.pipeline.up:

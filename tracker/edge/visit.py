@@ -29,7 +29,6 @@ class Reading(NamedTuple):
     visit: Visit
     visitor: str  # from the cookie, '' without a valid one
     network: bytes  # the caller's address as it enters the fingerprint
-    is_secure: bool  # the fan's connection is https
 
 
 class VisitReader:
@@ -41,17 +40,22 @@ class VisitReader:
         self._is_secure = base_url.startswith("https://")
         self._agents: dict[bytes, tuple[str, str, bool]] = {}
 
-    def read(self, scope: dict[str, Any], headers: Headers, link: Link, visit_id: str, now_ms: int) -> Reading:
-        """The visit of a request to `link`."""
+    def is_secure(self, peer: Any, headers: Headers) -> bool:
+        """Whether the fan's connection is https."""
+        if self._is_secure or not self._clients.peer(peer).trusted:
+            return self._is_secure
+        return headers.get(b"x-forwarded-proto", b"").strip().lower() == b"https"
+
+    def read(self, peer: Any, query_string: bytes, headers: Headers, link: Link, visit_id: str, now_ms: int) -> Reading:
+        """The visit of a request to `link`. `peer`: the other end of the connection, as ASGI's `client`."""
         truncated: list[str] = []
-        client = self._clients.peer(scope["client"])
-        is_secure, country = self._is_secure, ""
+        client = self._clients.peer(peer)
+        country = ""
         if client.trusted:
-            is_secure = is_secure or headers.get(b"x-forwarded-proto", b"").strip().lower() == b"https"
             country = cdn_country(headers)
             client = self._clients.behind(client, headers.get(b"x-forwarded-for"))
         landing = link.address
-        query: str = scope["query_string"].decode("utf-8", "replace")
+        query: str = query_string.decode("utf-8", "replace")
         values, other = parse_query(query, truncated)
         if query:
             landing = f"{landing}?{clean(query[:LANDING_CAP])}"
@@ -80,7 +84,7 @@ class VisitReader:
             reason,
             tuple(truncated),
         )
-        return Reading(visit, visitor, client.network, is_secure)
+        return Reading(visit, visitor, client.network)
 
     def _agent(self, raw: bytes) -> tuple[str, str, bool]:
         """(text, bot reason or '', whether it was cut) of a User-Agent header."""

@@ -60,7 +60,11 @@ class VisitorCookie:
 
     def header(self, visitor: str, secure: bool) -> tuple[bytes, bytes]:
         """The Set-Cookie header that makes `visitor` known for 180 days."""
-        return (
-            b"set-cookie",
-            b"%b=%b%b%b" % (self.name, visitor.encode("ascii"), self._end, b"; Secure" if secure else b""),
-        )
+        return b"set-cookie", self._value(visitor, secure)
+
+    def line(self, visitor: str, secure: bool) -> bytes:
+        """The same as a line of a response."""
+        return b"set-cookie: %b\r\n" % self._value(visitor, secure)
+
+    def _value(self, visitor: str, secure: bool) -> bytes:
+        return b"%b=%b%b%b" % (self.name, visitor.encode("ascii"), self._end, b"; Secure" if secure else b"")

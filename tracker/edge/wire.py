@@ -1,6 +1,7 @@
 """The connections to Valkey that all clicks of this process share: packed commands out, replies to their waiters in order.
 
-redis-py's client is not used on this path: it holds one connection per command in flight.
+redis-py's client is not used on this path: it holds one connection per command in flight. A waiter is any callable: a future
+and the task behind it would cost more than the claim they wait for.
 """
 
 from __future__ import annotations
@@ -8,15 +9,36 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import hiredis
 
-COMMANDS_PER_WRITE = 16
+from tracker.edge.claim import ARGUMENTS, KEYS, pack
+
+CLAIMS_PER_CALL = 16
 
 _NOTHING = object()
 Reply = Any  # bytes, int, list, None or hiredis.ReplyError
+Waiter = Callable[[Reply], Any]
+"""Called once with the reply, or with None when the command must be taken as lost. Must not raise."""
+
+
+class _Call:
+    """The waiter of a call that carries several claims: each gets its own part of the reply, or the error all share."""
+
+    __slots__ = ("_waiters",)
+
+    def __init__(self, waiters: list[Waiter]) -> None:
+        self._waiters = waiters
+
+    def __call__(self, reply: Reply) -> None:
+        if type(reply) is list:
+            for waiter, part in zip(self._waiters, reply, strict=True):
+                waiter(part)
+        else:
+            for waiter in self._waiters:
+                waiter(reply)
 
 
 class Wire(asyncio.Protocol):
@@ -26,8 +48,10 @@ class Wire(asyncio.Protocol):
         self._session = session
         self._reader = hiredis.Reader(notEnoughData=_NOTHING)
         self._transport: asyncio.Transport | None = None
-        self._waiters: deque[asyncio.Future[Reply]] = deque()
-        self._marks: deque[tuple[int, float, int]] = deque()  # per write: commands sent so far, when it left, its own
+        self._waiters: deque[Waiter] = deque()
+        self._marks: deque[tuple[int, float, int]] = (
+            deque()
+        )  # per command: how many sent so far, when it left, its claims
         self._sent = self._answered = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -42,25 +66,23 @@ class Wire(asyncio.Protocol):
         try:
             reader.feed(data)
             while (reply := reader.gets()) is not _NOTHING:
-                waiter = waiters.popleft()
                 answered += 1
-                if not waiter.done():
-                    waiter.set_result(reply)
-        except (hiredis.ProtocolError, IndexError) as error:
+                waiters.popleft()(reply)
+        except (hiredis.ProtocolError, IndexError, ValueError) as error:
             self._session.fail(f"Valkey answered something unexpected ({error!r})")
             return
         self._answered = answered
         marks = self._marks
         while marks and marks[0][0] <= answered:
-            _, left_at, commands = marks.popleft()
-            self._session.answered(left_at, commands)
+            _, left_at, claims = marks.popleft()
+            self._session.answered(left_at, claims)
 
-    def send(self, commands: list[bytes], waiters: list[asyncio.Future[Reply]], now: float) -> None:
+    def send(self, command: bytes, waiter: Waiter, now: float, claims: int = 1) -> None:
         assert self._transport is not None
-        self._sent += len(commands)
-        self._marks.append((self._sent, now, len(commands)))
-        self._waiters.extend(waiters)
-        self._transport.write(b"".join(commands))
+        self._sent += 1
+        self._marks.append((self._sent, now, claims))
+        self._waiters.append(waiter)
+        self._transport.write(command)
 
     def oldest(self) -> float | None:
         """When the oldest unanswered write left (loop time)."""
@@ -69,61 +91,86 @@ class Wire(asyncio.Protocol):
     def abort(self) -> None:
         if self._transport is not None:
             self._transport.abort()
-        _give_up(self._waiters)
-        self._waiters.clear()
         self._marks.clear()
+        _drop(self._waiters)
 
 
 class Session:
-    """The wires to Valkey, used and lost together.
+    """The wires to one Valkey, used and lost together.
 
-    Valkey reads at most 16 KiB from a connection before it writes and fsyncs its log, some twenty clicks; what goes over
-    several connections in one turn is committed by one fsync.
+    The claims of one event-loop turn go as few calls of one function, each over a wire of its own: Valkey commits with one
+    fsync what it reads in one turn of its loop.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, observe: Callable[[float, int], None]) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, function: str, observe: Callable[[float, int], None] = lambda s, n: None
+    ) -> None:
         self._loop = loop
+        self._function = function
         self._observe = observe
         self.wires: list[Wire] = []
         self._next = 0
-        self._commands: list[bytes] = []
-        self._waiters: list[asyncio.Future[Reply]] = []
+        self._is_due = False
+        self._commands: deque[tuple[bytes, Waiter]] = deque()
+        self._claims: dict[str, tuple[list[str], list[str | bytes], list[Waiter]]] = {}
         self.waiting = 0
+        """Commands and claims without a reply."""
         self.lost: asyncio.Future[str] = loop.create_future()
 
     def ask(self, wire: Wire, command: bytes) -> asyncio.Future[Reply]:
         """Send one command over one wire, now."""
-        waiter = self._loop.create_future()
+        reply = self._loop.create_future()
         self.waiting += 1
-        wire.send([command], [waiter], self._loop.time())
-        return waiter
+        wire.send(command, answer(reply), self._loop.time())
+        return reply
 
-    def submit(self, command: bytes) -> asyncio.Future[Reply]:
-        """Queue a command for the end of this turn of the loop. The future gets the reply, or None when it is lost."""
-        waiter = self._loop.create_future()
-        if not self._commands:
-            self._loop.call_soon(self._flush)
-        self._commands.append(command)
-        self._waiters.append(waiter)
+    def submit(self, command: bytes, waiter: Waiter) -> None:
+        """Queue a packed command for the end of this turn of the loop."""
+        self._commands.append((command, waiter))
+        self._due()
+
+    def claim(self, log: str, keys: tuple[str, ...], arguments: tuple[str | bytes, ...], waiter: Waiter) -> None:
+        """Queue a claim for the end of this turn of the loop; `keys` and `arguments` as claim.lua lists them."""
+        group = self._claims.get(log)
+        if group is None:
+            group = self._claims[log] = ([], [], [])
+        group[0].extend(keys)
+        group[1].extend(arguments)
+        group[2].append(waiter)
+        self._due()
+
+    def _due(self) -> None:
         self.waiting += 1
-        return waiter
+        if not self._is_due:
+            self._is_due = True
+            self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
-        commands, waiters = self._commands, self._waiters
-        self._commands, self._waiters = [], []
+        self._is_due = False
         if self.lost.done():
-            _give_up(waiters)
+            self._give_up()
             return
         now = self._loop.time()
-        for start in range(0, len(commands), COMMANDS_PER_WRITE):
-            end = start + COMMANDS_PER_WRITE
-            self._next = (self._next + 1) % len(self.wires)
-            self.wires[self._next].send(commands[start:end], waiters[start:end], now)
+        groups, self._claims = self._claims, {}
+        for log, (keys, arguments, waiters) in groups.items():
+            for start in range(0, len(waiters), CLAIMS_PER_CALL):
+                end = start + CLAIMS_PER_CALL
+                part = keys[start * KEYS : end * KEYS]
+                head = ("FCALL", self._function, str(1 + len(part)), log)
+                command = pack((*head, *part, *arguments[start * ARGUMENTS : end * ARGUMENTS]))
+                self._wire().send(command, _Call(waiters[start:end]), now, len(waiters[start:end]))
+        while self._commands:
+            command, waiter = self._commands.popleft()
+            self._wire().send(command, waiter, now)
 
-    def answered(self, left_at: float, commands: int) -> None:
-        """Called by a wire when all of one write was answered."""
-        self.waiting -= commands
-        self._observe(self._loop.time() - left_at, commands)
+    def _wire(self) -> Wire:
+        self._next = (self._next + 1) % len(self.wires)
+        return self.wires[self._next]
+
+    def answered(self, left_at: float, claims: int) -> None:
+        """Called by a wire when a command was answered."""
+        self.waiting -= claims
+        self._observe(self._loop.time() - left_at, claims)
 
     def oldest(self) -> float | None:
         """When the oldest unanswered write left (loop time)."""
@@ -136,13 +183,30 @@ class Session:
         self.lost.set_result(reason)
         for wire in self.wires:
             wire.abort()
-        _give_up(self._waiters)
+        self._give_up()
+
+    def _give_up(self) -> None:
+        groups, self._claims = self._claims, {}
+        for _, _, waiters in groups.values():
+            for waiter in waiters:
+                waiter(None)
+        while self._commands:
+            self._commands.popleft()[1](None)
 
 
-def _give_up(waiters: Iterable[asyncio.Future[Reply]]) -> None:
-    for waiter in waiters:
-        if not waiter.done():
-            waiter.set_result(None)
+def answer(future: asyncio.Future[Reply]) -> Waiter:
+    """A waiter that completes a future."""
+
+    def take(reply: Reply) -> None:
+        if not future.done():
+            future.set_result(reply)
+
+    return take
+
+
+def _drop(waiters: deque[Waiter]) -> None:
+    while waiters:
+        waiters.popleft()(None)
 
 
 async def dial(options: Any, session: Session) -> Wire:

@@ -137,7 +137,7 @@ class World:
 
     async def log(self) -> list[LogEntry]:
         """The whole click log of the shard."""
-        await self.service.app.settle()
+        await self.service.clicks.settle()
         entries = await self.redis.xrange(log_key(self.shard))
         return [decode_entry(fields) for _, fields in entries]
 

@@ -273,9 +273,12 @@ async def test_connections_that_drip_are_closed(slow_server: int, first: bytes) 
                 await writer.drain()
 
     dripping = asyncio.create_task(drip())
+    closed = False
     async with asyncio.timeout(10):
-        while await reader.read(1000):
-            pass
+        while not closed:
+            try:
+                closed = not await reader.read(1000)
+            except ConnectionResetError:  # closed while a byte was on its way
+                closed = True
     dripping.cancel()
     writer.close()
-    assert reader.at_eof()

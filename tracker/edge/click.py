@@ -1,0 +1,281 @@
+"""One visit from its request to its redirect: read, claim, answer. What waits here waits in callbacks, not in tasks.
+
+An answer leaves after the click is on disk: in Valkey's log, or in the local spill when Valkey does not answer within the
+claim budget.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import hiredis
+import msgspec
+import structlog
+
+from tracker.clicklog import KIND_BOT, KIND_CLICK, KIND_DUPLICATE, KIND_PREFETCH, Visit
+from tracker.edge import request as parse
+from tracker.edge.claim import (
+    LEASES,
+    Entry,
+    RecordKeys,
+    bare_entry,
+    claim_arguments,
+    claim_keys,
+    ecid_suffix,
+    log_command,
+    record_keys,
+)
+from tracker.edge.links import Link
+from tracker.edge.location import location
+from tracker.edge.metrics import Metrics
+from tracker.edge.pipeline import Pipeline
+from tracker.edge.spill import Spill
+from tracker.edge.standby import Kept, Standby
+from tracker.edge.ulids import UlidSource
+from tracker.edge.visit import VisitReader
+from tracker.edge.visitor import Fingerprints
+
+log = structlog.get_logger()
+
+Answer = Callable[[bytes, str], None]
+"""(Location, visitor id to remember in the cookie or '' for no cookie); called exactly once per visit."""
+
+_LOCATIONS_LIMIT = 50_000
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Click:
+    """A fan's visit under way."""
+
+    __slots__ = ("answer", "arguments", "at_ms", "by_cookie", "link", "records", "request", "visit", "visitor")
+
+    def __init__(
+        self,
+        link: Link,
+        visit: Visit,
+        request: bytes,
+        visitor: str,
+        by_cookie: bool,
+        records: RecordKeys,
+        answer: Answer,
+    ) -> None:
+        self.link = link
+        self.visit = visit
+        self.at_ms = visit.at_ms
+        self.request = request
+        self.visitor = visitor
+        self.by_cookie = by_cookie
+        self.records = records
+        self.answer = answer
+        self.arguments = claim_arguments(link.keys, records.click_ids, visit, request, visitor, by_cookie)
+
+
+class Clicks:
+    """Takes visits of active links."""
+
+    def __init__(
+        self,
+        *,
+        pipeline: Pipeline,
+        spill: Spill,
+        standby: Standby,
+        metrics: Metrics,
+        reader: VisitReader,
+        fingerprints: Fingerprints,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._pipeline = pipeline
+        self._spill = spill
+        self._standby = standby
+        self._metrics = metrics
+        self._count = metrics.requests
+        self._reader = reader
+        self.is_secure = reader.is_secure
+        self._fingerprints = fingerprints
+        self._now_ms = now_ms
+        self._new_id = UlidSource().new
+        self._locations: dict[str, bytes] = {}
+        self._background: set[asyncio.Task[None]] = set()
+
+    def take(self, link: Link, headers: parse.Headers, peer: Any, query: bytes, answer: Answer) -> None:
+        """Record a visit, then answer it. Never raises: whatever is wrong with us, the creator's page is better than an
+        error page."""
+        now_ms = self._now_ms()
+        visit_id = self._new_id(now_ms)
+        try:
+            visit, known_visitor, network = self._reader.read(peer, query, headers, link, visit_id, now_ms)
+            request = _encode(visit)
+            if visit.bot_reason:
+                self._count["bot"] += 1
+                entry = bare_entry(link.record, request, KIND_BOT, visit_id, known_visitor)
+                self._begin(self._store_bot(link, entry, answer))
+                return
+            visitor = known_visitor or self._new_id(now_ms)
+            keys, standby = link.keys, self._standby
+            today, yesterday = self._fingerprints.of(headers, network, now_ms, keys.window_ms)
+            records = record_keys(keys, visit, visitor, today, yesterday)
+            click = Click(link, visit, request, visitor, bool(known_visitor), records, answer)
+            if (standby.unreplayed and self._is_spilled(click)) or not self._pipeline.claim(
+                keys.log, claim_keys(keys, records), click.arguments, lambda reply: self._replied(click, reply)
+            ):
+                self._begin(self._degrade(click))
+        except Exception:
+            self._failed(link, visit_id, answer)
+
+    def prefetched(self, link: Link, headers: parse.Headers) -> None:
+        """Note a page that was loaded ahead of a tap; nobody waits for it."""
+        now_ms = self._now_ms()
+        visit_id = self._new_id(now_ms)
+        record = link.record
+        user_agent = parse.header_text(headers.get(b"user-agent"), parse.USER_AGENT_CAP, "user_agent", [])
+        visit = Visit(visit_id, now_ms, record.smart_link_id, record.account_id, user_agent=user_agent)
+        self._begin(self._store(bare_entry(record, _encode(visit), KIND_PREFETCH, visit_id, "")))
+
+    async def settle(self) -> None:
+        """Wait for what is under way besides claims."""
+        while self._background:
+            await asyncio.gather(*self._background, return_exceptions=True)
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    def _failed(self, link: Link, visit_id: str, answer: Answer) -> None:
+        log.exception("edge.click_failed", smart_link_id=link.record.smart_link_id, visit_id=visit_id)
+        self._count["failed"] += 1
+        self._metrics.unrecorded += 1
+        answer(link.profile, "")
+
+    def _replied(self, click: Click, reply: Any) -> None:
+        if type(reply) is not bytes or reply[:1] == b"!":
+            self._begin(self._refused(click, reply))
+            return
+        try:
+            self._pipeline.accepted()
+            target, visitor = self._claimed(click, reply)
+        except Exception:
+            self._failed(click.link, click.visit.visit_id, click.answer)
+        else:
+            click.answer(target, visitor)
+
+    def _claimed(self, click: Click, reply: bytes) -> tuple[bytes, str]:
+        text = reply.decode()
+        self._count["duplicate" if text[0] == "d" else LEASES[text[1]]] += 1
+        link, records, at_ms, standby = click.link, click.records, click.at_ms, self._standby
+        standby.used_at[link.keys.pool] = at_ms
+        standby.remember(records, (reply, records.click_ids, at_ms))
+        return self._target(link, text[54:]), text[2:28]
+
+    async def _refused(self, click: Click, reply: Any) -> None:
+        """A claim without an answer is spilled; one refused for want of its function is sent once more."""
+        try:
+            if isinstance(reply, hiredis.ReplyError) and await self._pipeline.refused(reply):
+                again: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+                keys = click.link.keys
+                if self._pipeline.claim(keys.log, claim_keys(keys, click.records), click.arguments, again.set_result):
+                    reply = await again
+                    if type(reply) is bytes and reply[:1] != b"!":
+                        self._replied(click, reply)
+                        return
+            if type(reply) is bytes:
+                log.error("edge.claim_failed", error=reply[1:].decode("utf-8", "replace")[:200])
+        except Exception:
+            self._failed(click.link, click.visit.visit_id, click.answer)
+        else:
+            await self._degrade(click)
+
+    def _is_spilled(self, click: Click) -> bool:
+        kept = self._standby.find(click.records, click.by_cookie, click.at_ms, click.link.keys.window_ms)
+        return kept is not None and kept.spilled
+
+    async def _degrade(self, click: Click) -> None:
+        """Keep a visit whose claim failed, then answer it. A remembered click is repeated; a new one gets a link on loan,
+        else the reserve link, known to be shared, else nothing but the profile."""
+        link = click.link
+        try:
+            kept = self._keep(click)
+            await self._put_aside(self._entry(click, kept))
+            target = self._target(link, kept.member)
+        except Exception:
+            self._failed(link, click.visit.visit_id, click.answer)
+        else:
+            click.answer(target, kept.visitor)
+
+    def _keep(self, click: Click) -> Kept:
+        self._count["degraded"] += 1
+        standby, keys, records, visit = self._standby, click.link.keys, click.records, click.visit
+        kept = standby.find(records, click.by_cookie, click.at_ms, keys.window_ms)
+        if kept is not None:
+            kept = kept._replace(at_ms=max(kept.at_ms, click.at_ms), spilled=True)
+        else:
+            lent = standby.take(keys)
+            member = lent or click.link.record.reserve
+            lease = "exclusive" if lent else "reserve" if member else "none"
+            kept = Kept(visit.visit_id, click.visitor, lease, member, records.click_ids, click.at_ms, True)
+        # Remembered before it is written: a second tap that comes meanwhile is the same click.
+        standby.unreplayed += 1
+        standby.remember(records._replace(by_visitor=self._visitor_key(click, kept)), kept)
+        return kept
+
+    def _entry(self, click: Click, kept: Kept) -> Entry:
+        is_new = kept.click_id == click.visit.visit_id
+        return Entry(
+            click.link.record.shard,
+            click.request,
+            KIND_CLICK if is_new else KIND_DUPLICATE,
+            kept.click_id,
+            kept.visitor,
+            "cookie" if click.by_cookie else "new" if is_new else "fingerprint",
+            kept.member,
+            kept.lease,
+            self._visitor_key(click, kept),
+            click.records.by_fingerprint,
+            kept.click_ids,
+            click.link.keys.window_ms,
+            click.link.keys.pool,
+            kept.at_ms,
+        )
+
+    @staticmethod
+    def _visitor_key(click: Click, kept: Kept) -> str:
+        return f"{click.link.keys.by_visitor}{kept.visitor}{ecid_suffix(click.visit.ecid)}"
+
+    async def _store_bot(self, link: Link, entry: Entry, answer: Answer) -> None:
+        try:
+            await self._store(entry)
+        except Exception:
+            self._failed(link, entry.click_id, answer)
+        else:
+            answer(link.profile, "")
+
+    async def _store(self, entry: Entry) -> None:
+        """Put an entry that takes no lease into the log, or into the spill."""
+        for _ in range(2):
+            waiter = self._pipeline.submit(log_command(entry))
+            reply = await waiter if waiter is not None else None
+            if type(reply) is bytes:
+                self._pipeline.accepted()
+                return
+            if not (isinstance(reply, hiredis.ReplyError) and await self._pipeline.refused(reply)):
+                break
+        await self._put_aside(entry)
+
+    async def _put_aside(self, entry: Entry) -> None:
+        if await self._spill.append(entry):
+            self._metrics.spilled += 1
+        else:
+            self._metrics.unrecorded += 1
+
+    def _target(self, link: Link, member: str) -> bytes:
+        found = self._locations.get(member)
+        if found is None:
+            found = location(member.partition("|")[2])
+            if found is None:
+                return link.reserve_url
+            if len(self._locations) >= _LOCATIONS_LIMIT:
+                self._locations.clear()
+            self._locations[member] = found
+        return found
