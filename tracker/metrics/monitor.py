@@ -117,6 +117,7 @@ def _bind(role: str, host: str, port: int) -> socket.socket | None:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 listener.bind(address)
+                listener.listen(BACKLOG)
             except OSError:
                 listener.close()
                 raise
