@@ -67,6 +67,10 @@ def _parser() -> argparse.ArgumentParser:
     rotate.add_argument(
         "--new-key-file", type=Path, metavar="F", help="file with the new key, while Clickbind is stopped"
     )
+    backup = command("backup", _backup, "Copy everything into a new folder, while Clickbind runs or not.")
+    backup.add_argument("folder", type=Path, metavar="FOLDER", help="a new folder")
+    restore = command("restore", _restore, "Load a backup into an empty data folder or empty stores, and check it.")
+    restore.add_argument("folder", type=Path, metavar="FOLDER", help="a folder that `clickbind backup` made")
     demo = command("demo", _demo, "Run the whole product against a fake platform with known ground truth.")
     demo.add_argument("--once", action="store_true", help="run, report, exit (non-zero when an invariant fails)")
     demo.add_argument("--json", action="store_true", help="print the report as JSON")
@@ -171,6 +175,18 @@ def _rotate_key(settings: Settings, options: argparse.Namespace) -> int:
     from tracker.cli.rotate import run
 
     return asyncio.run(run(settings, options.new_key_file))
+
+
+def _backup(settings: Settings, options: argparse.Namespace) -> int:
+    from tracker.cli.backup import run_backup
+
+    return run_backup(settings, options.folder)
+
+
+def _restore(settings: Settings, options: argparse.Namespace) -> int:
+    from tracker.cli.backup import run_restore
+
+    return run_restore(settings, options.folder)
 
 
 def _demo(settings: Settings, options: argparse.Namespace) -> int:
