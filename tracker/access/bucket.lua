@@ -9,7 +9,7 @@ local at = tonumber(state[2]) or now
 left = math.min(capacity, left + math.max(0, now - at) * rate / 1000)
 local taken, wait = 0, 0
 if left >= cost then
-  left, taken = left - cost, 1
+  left, taken = math.min(capacity, left - cost), 1  -- a negative cost gives back
 else
   wait = math.ceil((cost - left) / rate * 1000)
 end

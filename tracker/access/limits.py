@@ -7,11 +7,15 @@ even then (logins), or not at all (`None`).
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import OrderedDict
+from collections.abc import Awaitable, Coroutine
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import Any
 
+from tracker.management.errors import Refused
 from tracker.stores.valkey import Client, RedisError
 
 SCRIPT = files("tracker.access").joinpath("bucket.lua").read_text()
@@ -37,6 +41,14 @@ class Taken:
     wait_seconds: float
 
 
+class TooOften(Refused):
+    """429: try again after `wait_seconds`. The words are the vendor's (upstream 1.1)."""
+
+    def __init__(self, wait_seconds: float) -> None:
+        super().__init__(429, "TOO_MANY_REQUESTS", "Too Many Attempts.")
+        self.wait_seconds = max(1, math.ceil(wait_seconds))
+
+
 class Limiter:
     """Buckets by name. One per process."""
 
@@ -47,33 +59,38 @@ class Limiter:
         self._local: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     async def take(self, name: str, rate: Rate, cost: float = 1.0, *, always: bool = False) -> Taken | None:
-        """Take `cost` tokens. Without Valkey: None, or with `always` the answer of this process's own bucket."""
+        """Take `cost` tokens; a negative cost gives back. Without Valkey: None, or with `always` the answer of this process's own bucket."""
+        answer = await self._ask(self._take([f"limit:{name}"], [rate.capacity, rate.per_second, cost]))
+        if answer is not None:
+            taken, left, wait = answer
+            return Taken(bool(taken), int(left), int(wait) / 1000)
+        return self._take_here(name, rate, cost) if always else None
+
+    async def remember(self, name: str, seconds: int) -> None:
+        """Remember a name for a while."""
+        await self._ask(self._redis.set(f"known:{name}", b"1", ex=seconds))
+
+    async def remembers(self, name: str) -> bool:
+        """Whether a name is remembered; no without Valkey."""
+        return bool(await self._ask(self._redis.exists(f"known:{name}")))
+
+    async def _ask(self, command: Awaitable[Any]) -> Any:
         if time.monotonic() >= self._asleep_until:
             try:
                 async with asyncio.timeout(ANSWER_SECONDS):
-                    taken, left, wait = await self._take([f"limit:{name}"], [rate.capacity, rate.per_second, cost])
-                return Taken(bool(taken), int(left), int(wait) / 1000)
+                    return await command
             except (RedisError, OSError, TimeoutError):
                 self._asleep_until = time.monotonic() + PAUSE_SECONDS
-        return self._take_here(name, rate, cost) if always else None
-
-    async def refill(self, name: str) -> None:
-        """Make a bucket full again."""
-        self._local.pop(name, None)
-        if time.monotonic() < self._asleep_until:
-            return
-        try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                await self._redis.delete(f"limit:{name}")
-        except (RedisError, OSError, TimeoutError):
-            self._asleep_until = time.monotonic() + PAUSE_SECONDS
+        elif isinstance(command, Coroutine):
+            command.close()
+        return None
 
     def _take_here(self, name: str, rate: Rate, cost: float) -> Taken:
         now = time.monotonic()
         left, at = self._local.pop(name, (rate.capacity, now))
         left = min(rate.capacity, left + (now - at) * rate.per_second)
         ok = left >= cost
-        left -= cost if ok else 0.0
+        left = min(rate.capacity, left - cost) if ok else left
         self._local[name] = (left, now)
         while len(self._local) > LOCAL_BUCKETS:
             self._local.popitem(last=False)

@@ -7,7 +7,6 @@ mutation by cookie must carry the session's CSRF token. After `guard` has run, d
 
 from __future__ import annotations
 
-import math
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,7 +19,7 @@ from litestar.types import Message, Scope
 from tracker.access import keys, sessions
 from tracker.access.caller import Caller
 from tracker.access.keys import make_key
-from tracker.access.limits import Limiter, Rate, Taken
+from tracker.access.limits import Limiter, Rate, TooOften
 from tracker.access.permissions import PUBLIC, SIGNED_IN
 from tracker.access.sessions import Session
 from tracker.edge.client import ClientAddresses
@@ -34,7 +33,7 @@ SQL = load_queries("tracker.api", "api.sql")
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 FAILURES = Rate(capacity=60, per_second=0.5)  # wrong keys and cookies one address may show
 _KEY_LIMIT = 200
-_CALLER, _SESSION, _HEADERS = "clickbind.caller", "clickbind.session", "clickbind.headers"
+_CALLER, _SESSION, _HEADERS, _PRIVATE = (f"clickbind.{name}" for name in ("caller", "session", "headers", "private"))
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 
@@ -52,11 +51,13 @@ class Gate:
         """Let a request pass to its handler. Raises Refused: 401 nobody, 403 not allowed, 429 too often."""
         if connection.scope.get("method") == "OPTIONS":
             return
-        permission = handler.opt.get("permission", SIGNED_IN)
+        permission = handler.opt.get("permission")
         if permission == PUBLIC:
             if handler.opt.get("from_browser") and connection.scope.get("method") not in SAFE_METHODS:
                 self.require_same_origin(connection)
+                connection.scope["state"][_PRIVATE] = True
             return
+        connection.scope["state"][_PRIVATE] = True
         caller = await self._authenticate(connection)
         await self._limit(connection, caller)
         if permission != SIGNED_IN and not (permission and caller.may(permission)):
@@ -79,6 +80,12 @@ class Gate:
             forwarded = ",".join(connection.headers.getall("x-forwarded-for", []))
             client = self._addresses.behind(client, forwarded.encode("latin-1", "replace") or None)
         return client.ip
+
+    async def count_failure(self, connection: Connection) -> None:
+        """Count a wrong key, token or cookie of an address. Raises TooOften when it shows too many; valid ones always pass."""
+        taken = await self.limiter.take(f"failures:{self.address(connection)}", FAILURES)
+        if taken is not None and not taken.ok:
+            raise TooOften(taken.wait_seconds)
 
     def require_same_origin(self, connection: Connection) -> None:
         """Raises Refused (403) for a browser's request that another site's page made. Other clients send neither header."""
@@ -110,9 +117,7 @@ class Gate:
                     401, "UNAUTHORIZED", "Send your API key as 'Authorization: Bearer <key>'; `clickbind bootstrap` makes one."
                 )  # fmt: skip
         if found is None:
-            taken = await self.limiter.take(f"failures:{self.address(connection)}", FAILURES)
-            if taken is not None and not taken.ok:
-                raise too_often(connection, taken)
+            await self.count_failure(connection)
             what = "API key is not known, expired or revoked" if authorization else "session is over; log in again"
             raise Refused(401, "UNAUTHORIZED", f"This {what}.")
         state[_CALLER] = found
@@ -153,13 +158,7 @@ class Gate:
         headers["x-rate-limit-limit-minute"] = str(int(self._rate.capacity))
         headers["x-rate-limit-remaining-minute"] = str(taken.left)
         if not taken.ok:
-            raise too_often(connection, taken)
-
-
-def too_often(connection: Connection, taken: Taken) -> Refused:
-    """429 with Retry-After, in the vendor's words (upstream 1.1)."""
-    _headers(connection.scope)["retry-after"] = str(max(1, math.ceil(taken.wait_seconds)))
-    return Refused(429, "TOO_MANY_REQUESTS", "Too Many Attempts.")
+            raise TooOften(taken.wait_seconds)
 
 
 def _headers(scope: Scope) -> dict[str, str]:
@@ -168,13 +167,14 @@ def _headers(scope: Scope) -> dict[str, str]:
 
 
 async def add_headers(message: Message, scope: Scope) -> None:
-    """Hook before an answer leaves: the limit's headers, on errors too."""
+    """Hook before an answer leaves: the limit's headers, on errors too; what is a caller's own is kept by no cache."""
     if message["type"] == "http.response.start":
-        given = scope.get("state", {}).get(_HEADERS)
-        if given:
-            headers = MutableScopeHeaders.from_message(message)
-            for name, value in given.items():
-                headers[name] = value
+        state = scope.get("state", {})
+        headers = MutableScopeHeaders.from_message(message)
+        for name, value in state.get(_HEADERS, {}).items():
+            headers[name] = value
+        if _PRIVATE in state:
+            headers.setdefault("cache-control", "no-store")
 
 
 def gate_of(connection: Connection) -> Gate:

@@ -9,6 +9,7 @@ import structlog
 from litestar import MediaType, Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 
+from tracker.access.limits import TooOften
 from tracker.management.errors import Invalid, Refused, not_found
 
 __all__ = ["HANDLERS", "Invalid", "Refused", "not_found"]
@@ -22,7 +23,10 @@ def _answer(status: int, body: dict[str, Any]) -> Response[dict[str, Any]]:
 
 def refused(_: Request[Any, Any, Any], error: Refused) -> Response[dict[str, Any]]:
     """A refusal with its code and reason."""
-    return _answer(error.status, {"error": error.code, "message": error.message})
+    answer = _answer(error.status, {"error": error.code, "message": error.message})
+    if isinstance(error, TooOften):
+        answer.headers["Retry-After"] = str(error.wait_seconds)
+    return answer
 
 
 def invalid(_: Request[Any, Any, Any], error: Invalid) -> Response[dict[str, Any]]:
