@@ -147,7 +147,7 @@ async def _read(client: Client, keys: list[bytes]) -> list[Whole]:
         return []
     batch = client.pipeline(transaction=False)
     for key in keys:
-        batch.pexpiretime(key)
+        batch.pexpiretime(cast(str, key))
         batch.dump(key)
     answers: list[Any] = await batch.execute()
     return [
