@@ -29,8 +29,8 @@ def percent(ratio: float | None, digits: int = 2) -> str:
 
 def change(now: float | None, before: float | None) -> tuple[str, str]:
     """How a number moved against the period before: (text, 'up' | 'down' | 'same' | 'none')."""
-    if now is None or before is None or before == 0:
-        return (NONE, "none") if not now else ("new", "up")
+    if now is None or not before:
+        return ("new", "up") if now and before == 0 else (NONE, "none")
     ratio = (now - before) / abs(before)
     if abs(ratio) < 0.0005:
         return f"0{NARROW}%", "same"

@@ -76,6 +76,12 @@ def read_sort(where: Address, columns: Sequence[str], default: str) -> tuple[str
     return sort, where.get("order") == "down" if sort in ("name", "value") else where.get("order") != "up"
 
 
+def so_far(points: Sequence[Point], now: datetime | None = None) -> list[Point]:
+    """The points that have begun: what is to come is not drawn as nothing."""
+    now = now or datetime.now(UTC)
+    return [point for point in points if point.start <= now] or list(points[:1])
+
+
 def chart(points: Sequence[Point], report: Asked) -> dict[str, Any]:
     """A series as the chart in the browser takes it: seconds, counts, dollars."""
     return {

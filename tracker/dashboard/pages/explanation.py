@@ -19,7 +19,7 @@ from tracker.dashboard.picture import picture
 from tracker.dashboard.rendering import page
 from tracker.explain.explanation import Kind
 from tracker.explain.load import Ambiguous, explain
-from tracker.explain.timeline import entries
+from tracker.dashboard.story import story
 from tracker.management.errors import not_found
 from tracker.management.services import Services
 
@@ -75,7 +75,7 @@ async def explanation(
         told=told,
         zone=ZoneInfo(zone),
         picture=picture(told, ZoneInfo(zone)),
-        story=entries(told),
+        story=story(told),
         clicks={click.click_id: click for click in told.clicks},
     )
 

@@ -16,7 +16,7 @@ from tracker.dashboard.pages.overview import tiles
 from tracker.dashboard.period import PRESETS, ZONES
 from tracker.dashboard.qr import qr_code
 from tracker.dashboard.rendering import page
-from tracker.dashboard.report import asked, chart, filters, read_sort
+from tracker.dashboard.report import asked, chart, filters, read_sort, so_far
 from tracker.management import smart_links
 from tracker.management.services import Services
 from tracker.management.smart_links import SmartLink
@@ -68,6 +68,7 @@ async def link_page(
         series(db, team, report.range, report.period.step, wanted),
         breakdown(db, team, report.range, dimension, wanted, column, descending, PAGE_SIZE + 1, (number - 1) * PAGE_SIZE),
     )
+    points = so_far(points)
     before = None if report.before is None else await total(db, team, report.before, wanted)
     network = variant(where.get("network"))
     url = link.url(services.settings.base_url)

@@ -17,7 +17,7 @@ from tracker.dashboard.choices import choices
 from tracker.dashboard.navigation import Place
 from tracker.dashboard.period import PRESETS, ZONES
 from tracker.dashboard.rendering import page
-from tracker.dashboard.report import Asked, asked, chart, filters, read_sort
+from tracker.dashboard.report import Asked, asked, chart, filters, read_sort, so_far
 from tracker.dashboard.sparkline import sparkline
 from tracker.management.services import Services
 from tracker.reports.series import Point, series
@@ -57,6 +57,7 @@ async def overview(
         by_link(db, team, report.range, wanted, column, descending, PAGE_SIZE + 1, (number - 1) * PAGE_SIZE),
         choices(db, team),
     )
+    points = so_far(points)
     before = None if report.before is None else await total(db, team, report.before, wanted)
     shown = rows[:PAGE_SIZE]
     return page(
@@ -115,7 +116,7 @@ async def _sparks(services: Services, caller: Caller, report: Asked, link_ids: S
         )
     )
     return {
-        link_id: sparkline([point.totals.clicks for point in course], "Clicks over the period")
+        link_id: sparkline([point.totals.clicks for point in so_far(course)], "Clicks over the period")
         for link_id, course in zip(link_ids, courses, strict=True)
     }
 

@@ -42,6 +42,14 @@
       : given.step === "month" ? { month: "long", year: "numeric" } : { weekday: "short", day: "numeric", month: "short", year: "numeric" };
     write.timeZone = given.zone;
     const names = new Intl.DateTimeFormat("en", write);
+    const short = (wish) => new Intl.DateTimeFormat("en-GB", Object.assign({ timeZone: given.zone }, wish));
+    const hours = short({ hour: "2-digit", minute: "2-digit" }), dayNames = short({ day: "numeric", month: "short" }), months = short({ month: "short", year: "numeric" });
+    const mark = (seconds, step) => {
+      const at = new Date(seconds * 1000);
+      if (given.step === "month" || step >= 28 * 86400) return months.format(at);
+      const hour = hours.format(at);
+      return step >= 86400 || hour === "00:00" ? dayNames.format(at) : hour;
+    };
     const options = {
       width: place.clientWidth || 600,
       height: 250,
@@ -49,7 +57,7 @@
       cursor: { drag: { x: true, y: false }, points: { size: 7 } },
       scales: { x: { time: true }, count: { range: (u, low, high) => [0, Math.max(4, high * 1.08)] }, money: { range: (u, low, high) => [Math.min(0, low), Math.max(1, high * 1.08)] } },
       axes: [
-        Object.assign({}, axis, { space: 70 }),
+        Object.assign({}, axis, { space: 76, values: (u, splits, index, space, step) => splits.map((seconds) => mark(seconds, step)) }),
         Object.assign({}, axis, { scale: "count", size: 54, values: (u, values) => values.map((value) => (Number.isInteger(value) ? value.toLocaleString("en") : "")) }),
         Object.assign({}, axis, { scale: "money", side: 1, size: 62, grid: { show: false }, values: (u, values) => values.map((value) => "$" + value.toLocaleString("en")) }),
       ],
