@@ -11,7 +11,7 @@ from tracker.exports.columns import COLUMNS
 from tracker.exports.formats import FORMATS
 from tracker.exports.rows import Position, Wanted, pages
 from tracker.management.errors import Invalid, Refused
-from tracker.reports.ranges import zone_of
+from tracker.reports.ranges import EARLIEST, LATEST, zone_of
 from tracker.stores.postgres import Pool
 
 AT_ONCE = 4
@@ -50,9 +50,18 @@ def instant(field: str, text: str | None, where: Zone, *, end: bool = False) -> 
         else:
             at = datetime.fromisoformat(text)
             at = at if at.tzinfo else at.replace(tzinfo=where.tz)
-        return at.astimezone(UTC)
+        at = at.astimezone(UTC)
+        if not EARLIEST <= at.date() < LATEST:
+            raise ValueError(text)
+        return at
     except (ValueError, OverflowError) as error:
-        raise Invalid({field: ["Write a day like 2026-11-22 or a moment like 2026-11-22T13:00:00Z."]}) from error
+        raise Invalid(
+            {
+                field: [
+                    f"Write a day like 2026-11-22 or a moment like 2026-11-22T13:00:00Z, from {EARLIEST} to {LATEST}."
+                ]
+            }
+        ) from error
 
 
 async def stream(

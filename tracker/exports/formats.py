@@ -42,7 +42,7 @@ class Format(NamedTuple):
 
 
 FORMATS = {
-    "csv": Format("text/csv; charset=utf-8", "tracker.exports.csv_file"),
+    "csv": Format("text/csv", "tracker.exports.csv_file"),
     "xlsx": Format("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", "tracker.exports.xlsx_file"),
     "parquet": Format("application/vnd.apache.parquet", "tracker.exports.parquet_file"),
 }
