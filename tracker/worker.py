@@ -17,6 +17,7 @@ from tracker.attribution.worker import run_attribution
 from tracker.clicklog import WAKE_CHANNEL
 from tracker.garbage import relax_collector
 from tracker.inbox.process import Processed, run_inbox
+from tracker.reports.rollups import run_rollups
 from tracker.metrics.attempts import Attempts
 from tracker.metrics.backlog import Backlog
 from tracker.metrics.common import PoolUse, new_registry
@@ -94,6 +95,7 @@ async def run(settings: Settings) -> None:
             wake=wakes.deliveries,
             stop=stop,
         ),
+        run_rollups(pool, stop=stop),
     ]
     relax_collector()
     try:

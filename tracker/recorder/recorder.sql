@@ -81,6 +81,19 @@ ON CONFLICT (smart_link_id, hour) DO UPDATE SET clicks = h.clicks + excluded.cli
     gross_clicks = h.gross_clicks + excluded.gross_clicks, bots = h.bots + excluded.bots,
     prefetches = h.prefetches + excluded.prefetches;
 
+-- name: note_rows
+-- New rows, for the rollup job (tracker/reports): it counts them outside of this transaction, once.
+INSERT INTO report_notes (click_ids, visit_ids, prefetch_links, prefetch_times) VALUES ($1, $2, $3, $4);
+
+-- name: mark_changed
+-- Hours in which these clicks, their visits or their conversions count: something about them is no longer as it was counted.
+INSERT INTO report_marks (kind, smart_link_id, hour)
+SELECT DISTINCT 'clicks', c.smart_link_id, date_trunc('hour', x.at, 'UTC')
+FROM clicks c CROSS JOIN LATERAL (SELECT c.clicked_at AS at UNION ALL SELECT v.visited_at FROM visits v WHERE v.click_id = c.click_id) x
+WHERE c.click_id = ANY($1::text[])
+UNION ALL
+SELECT DISTINCT 'sales', n.smart_link_id, date_trunc('hour', n.conversion_at, 'UTC') FROM conversions n WHERE n.click_id = ANY($1::text[]);
+
 -- name: store_rejects
 -- Entries that were not understood, once each, however often they are read.
 INSERT INTO log_rejects (shard, entry_id, reason, body)

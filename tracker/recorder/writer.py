@@ -116,14 +116,15 @@ async def _write(
         known = await _known(connection, batch.entries, look_up_clicks)
         writes = decide(batch.entries, known)
         await _store(connection, writes, batch.tails)
-        await _change(connection, writes)
+        await _change(connection, writes, known)
         prefetches = await _store_prefetches(connection, writes)
         await _count_hours(connection, writes)
+        await _note(connection, writes, prefetches)
         if batch.rejects:
             await _store_rejects(connection, shard, batch.rejects)
         if announcer is not None and writes.clicks:
             await announcer.announce(connection, writes.clicks)
-    return Written(len(writes.clicks), len(writes.visits), prefetches, len(batch.rejects)), writes
+    return Written(len(writes.clicks), len(writes.visits), len(prefetches), len(batch.rejects)), writes
 
 
 async def _known(connection: Connection, entries: list[Entry], look_up_clicks: bool) -> Known:
@@ -195,7 +196,13 @@ async def _copy(connection: Connection, table: str, columns: tuple[str, ...], li
     await connection.copy_to_table(table, source=source, columns=columns, format="text", null="")
 
 
-async def _change(connection: Connection, writes: Writes) -> None:
+async def _change(connection: Connection, writes: Writes, known: Known) -> None:
+    # Reports count the hours of these clicks anew: a difference could not be told from what is noted of their rows elsewhere.
+    changed = {*writes.demoted, *writes.demoted.values(), *(entry.visit_id for entry in writes.regiven)}
+    if known.early:
+        changed.update(new.entry.visit_id for new in writes.clicks if new.entry.visit_id in known.early)
+    if changed:
+        await connection.execute(QUERIES["mark_changed"], sorted(changed))
     if writes.demoted:
         await connection.execute(QUERIES["remove_demoted"], sorted(writes.demoted))
         await connection.execute(QUERIES["repoint_visits"], list(writes.demoted), list(writes.demoted.values()))
@@ -219,21 +226,35 @@ async def _change(connection: Connection, writes: Writes) -> None:
             [count for _, (count, _) in visited],
             [rows.moment(last_ms) for _, (_, last_ms) in visited],
         )
+    if writes.demoted:
+        await connection.execute(QUERIES["mark_changed"], sorted(changed))
 
 
-async def _store_prefetches(connection: Connection, writes: Writes) -> int:
+async def _store_prefetches(connection: Connection, writes: Writes) -> list[Entry]:
     if not writes.prefetches:
-        return 0
+        return []
     loads = sorted(writes.prefetches.items())
     stored = await connection.fetch(
         QUERIES["store_prefetches"],
         [visit_id for visit_id, _ in loads],
         [entry.visit.smart_link_id for _, entry in loads],
     )
-    for (visit_id,) in stored:
-        entry = writes.prefetches[visit_id]
+    added = [writes.prefetches[visit_id] for (visit_id,) in stored]
+    for entry in added:
         writes.hour(entry.visit.smart_link_id, entry.at_ms).prefetches += 1
-    return len(stored)
+    return added
+
+
+async def _note(connection: Connection, writes: Writes, prefetches: list[Entry]) -> None:
+    """Tell the rollup job which rows are new."""
+    if writes.clicks or writes.visits or prefetches:
+        await connection.execute(
+            QUERIES["note_rows"],
+            ",".join([new.entry.visit_id for new in writes.clicks]),
+            ",".join([new.entry.visit_id for new in writes.visits]),
+            [entry.visit.smart_link_id for entry in prefetches],
+            [rows.moment(entry.at_ms) for entry in prefetches],
+        )
 
 
 async def _count_hours(connection: Connection, writes: Writes) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from tracker.management.errors import Invalid
 from tracker.reports.filters import ALL, SQL, Filters, Store, scopes
 from tracker.reports.ranges import Range
+from tracker.reports.spans import by_hours
 from tracker.reports.totals import SORTS, Totals, totals_of
 
 DIMENSIONS = (
@@ -14,7 +15,7 @@ DIMENSIONS = (
     "utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content",
     "aff_s1", "aff_s2", "aff_s3", "aff_s4", "aff_s5", "ecid", "lease",
 )  # fmt: skip
-SORTED_BY = tuple(sort for sort in SORTS if sort not in ("name", "created_at", "prefetches", "spenders")) + ("value",)
+SORTED_BY = ("value", *(sort for sort in SORTS if sort not in ("name", "created_at", "prefetches", "spenders")))
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,9 @@ async def breakdown(
     if sort not in SORTED_BY:
         raise Invalid({"sort": [f"The sort must be one of: {', '.join(SORTED_BY)}; a minus before it turns it round."]})
     chosen = await scopes(store, team_id, filters)
+    span = by_hours(covered)
     rows = await store.fetch(
-        SQL["breakdown"], chosen, covered.start, covered.end, dimension, sort, descending, limit, offset
-    )
-    return [Row(row["value"], totals_of(row)) for row in rows]
+        SQL["breakdown"], chosen, *span[:4], DIMENSIONS.index(dimension) + 1,
+        [since for since, _ in span.rest], [until for _, until in span.rest], sort, descending, limit, offset,
+    )  # fmt: skip
+    return [Row(row["value"], totals_of(dict(row))) for row in rows]

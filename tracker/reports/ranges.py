@@ -121,15 +121,30 @@ def steps(covered: Range, step: Step) -> list[datetime]:
 
 def _later_steps(covered: Range, step: Step) -> Iterator[datetime]:
     if step == "hour":
-        local = covered.start.astimezone(covered.zone)
-        start = covered.start - timedelta(minutes=local.minute, seconds=local.second)
+        start = covered.start
         while True:
-            start += timedelta(hours=1)
+            start = _next_hour(start, covered.zone)
             yield start
     day = covered.first_day
     while True:
         day = day + timedelta(days=1) if step == "day" else (day.replace(day=1) + timedelta(days=32)).replace(day=1)
         yield midnight(day, covered.zone)
+
+
+def _next_hour(moment: datetime, zone: ZoneInfo) -> datetime:
+    # Where the clock is set by half an hour, or an hour comes twice, the hour in which that happens is cut there.
+    def clock(at: datetime) -> tuple[int, object]:
+        local = at.astimezone(zone)
+        return local.hour, local.utcoffset()
+
+    local = moment.astimezone(zone)
+    following = moment + timedelta(minutes=60 - local.minute)
+    if following.astimezone(zone).utcoffset() == local.utcoffset():
+        return following
+    following = moment + QUARTER
+    while clock(following) == clock(moment):
+        following += QUARTER
+    return following
 
 
 def _aware(moment: datetime) -> datetime:

@@ -1,4 +1,5 @@
--- Reading reports. Every query names the team, or takes only what `scopes` gave for it.
+-- Reading reports. Every query names the team, or takes only what `scopes` gave for it. Moments $2 to $5 are a range in three
+-- parts (spans.py): quarters of an hour, whole days (UTC), quarters again.
 
 -- name: chosen_accounts
 -- Those of these accounts that are the team's.
@@ -16,134 +17,172 @@ WHERE s.team_id = $1
 
 -- name: total
 -- The totals of a range.
-WITH chosen AS (SELECT smart_link_id FROM smart_links WHERE team_id = ANY($1) OR account_id = ANY($1) OR smart_link_id = ANY($1))
 SELECT sum(clicks) AS clicks, sum(duplicates) AS duplicates, sum(bots) AS bots, sum(prefetches) AS prefetches,
-       sum(subscribers) AS subscribers, sum(conversions) AS conversions, sum(gross_cents) AS gross_cents, sum(net_cents) AS net_cents,
-       count(DISTINCT spender) AS spenders
+       sum(subscribers) AS subscribers, sum(conversions) AS conversions, sum(gross_cents) AS gross_cents,
+       sum(net_cents) AS net_cents
 FROM (
-    SELECT c.smart_link_id, c.clicked_at AS at, 1 AS clicks, 0 AS duplicates, 0 AS bots, 0 AS prefetches, 0 AS subscribers,
-           0 AS conversions, 0::bigint AS gross_cents, 0::bigint AS net_cents, NULL::text AS spender
-    FROM chosen JOIN clicks c USING (smart_link_id) WHERE NOT c.is_bot
+    SELECT scope_id, start, clicks, duplicates, bots, prefetches, subscribers, conversions, gross_cents, net_cents FROM report_days WHERE scope_id = ANY($1) AND start >= $3 AND start < $4
     UNION ALL
-    SELECT c.smart_link_id, c.clicked_at, 0, 0, 1, 0, 0, 0, 0, 0, NULL FROM chosen JOIN clicks c USING (smart_link_id) WHERE c.is_bot
+    SELECT scope_id, start, clicks, duplicates, bots, prefetches, subscribers, conversions, gross_cents, net_cents FROM report_quarters WHERE scope_id = ANY($1) AND start >= $2 AND start < $3
     UNION ALL
-    SELECT c.smart_link_id, v.visited_at, 0, 1, 0, 0, 0, 0, 0, 0, NULL
-    FROM chosen JOIN clicks c USING (smart_link_id) JOIN visits v USING (click_id)
-    UNION ALL
-    SELECT n.smart_link_id, n.conversion_at, 0, 0, 0, 0, (n.conversion_type = 'new_subscriber')::int, 1, 0, 0, NULL
-    FROM chosen JOIN conversions n USING (smart_link_id) LEFT JOIN clicks c USING (click_id)
-    WHERE n.retracted_at IS NULL AND n.conversion_type <> 'transaction_status'
-    UNION ALL
-    SELECT r.smart_link_id, r.conversion_at, 0, 0, 0, 0, 0, 0, r.gross_cents, r.net_cents,
-           CASE WHEN r.gross_cents > 0 THEN r.account_id || ' ' || r.fan_id END
-    FROM chosen JOIN revenue r USING (smart_link_id) LEFT JOIN clicks c USING (click_id)
-) facts WHERE at >= $2 AND at < $3;
+    SELECT scope_id, start, clicks, duplicates, bots, prefetches, subscribers, conversions, gross_cents, net_cents FROM report_quarters WHERE scope_id = ANY($1) AND start >= $4 AND start < $5
+) parts;
 
--- name: series
+-- name: spenders
+-- Different fans who paid in a range.
+SELECT count(*) FROM (
+    SELECT DISTINCT p.fan FROM smart_links s JOIN report_spenders p USING (smart_link_id)
+    WHERE (s.team_id = ANY($1) OR s.account_id = ANY($1) OR s.smart_link_id = ANY($1)) AND p.start >= $2 AND p.start < $3
+) fans;
+
+-- name: series_by_quarter
 -- The totals from each of the moments $4 to the next.
-WITH chosen AS (SELECT smart_link_id FROM smart_links WHERE team_id = ANY($1) OR account_id = ANY($1) OR smart_link_id = ANY($1))
-SELECT width_bucket(at, $4::timestamptz[]) AS point, sum(clicks) AS clicks, sum(duplicates) AS duplicates, sum(bots) AS bots, sum(prefetches) AS prefetches,
-       sum(subscribers) AS subscribers, sum(conversions) AS conversions, sum(gross_cents) AS gross_cents, sum(net_cents) AS net_cents,
-       count(DISTINCT spender) AS spenders
+SELECT width_bucket(start, $4::timestamptz[]) AS point, sum(clicks) AS clicks, sum(duplicates) AS duplicates, sum(bots) AS bots, sum(prefetches) AS prefetches,
+       sum(subscribers) AS subscribers, sum(conversions) AS conversions, sum(gross_cents) AS gross_cents,
+       sum(net_cents) AS net_cents
+FROM report_quarters WHERE scope_id = ANY($1) AND start >= $2 AND start < $3 GROUP BY 1;
+
+-- name: series_by_day
+-- The same where every moment is a midnight of UTC.
+SELECT width_bucket(start, $4::timestamptz[]) AS point, sum(clicks) AS clicks, sum(duplicates) AS duplicates, sum(bots) AS bots, sum(prefetches) AS prefetches,
+       sum(subscribers) AS subscribers, sum(conversions) AS conversions, sum(gross_cents) AS gross_cents,
+       sum(net_cents) AS net_cents
+FROM report_days WHERE scope_id = ANY($1) AND start >= $2 AND start < $3 GROUP BY 1;
+
+-- name: series_of_spenders
+-- Different fans who paid from each of the moments $4 to the next.
+SELECT point, count(*) AS spenders FROM (
+    SELECT DISTINCT width_bucket(p.start, $4::timestamptz[]) AS point, p.fan FROM smart_links s JOIN report_spenders p USING (smart_link_id)
+    WHERE (s.team_id = ANY($1) OR s.account_id = ANY($1) OR s.smart_link_id = ANY($1)) AND p.start >= $2 AND p.start < $3
+) fans GROUP BY 1;
+
+-- name: links
+-- The chosen smart links as such.
+SELECT s.smart_link_id, s.name, s.account_id, s.state, s.created_at FROM smart_links s JOIN accounts a USING (account_id)
+WHERE s.team_id = $1
+  AND ($2::text[] IS NULL OR s.smart_link_id = ANY($2)) AND ($3::text[] IS NULL OR s.account_id = ANY($3))
+  AND ($4::text[] IS NULL OR EXISTS (SELECT FROM link_tags t WHERE t.team_id = $1 AND t.kind = 'smart_links'
+       AND t.target_id = s.smart_link_id AND t.tag = ANY($4)))
+  AND ($5::text[] IS NULL OR CASE a.provider WHEN 'fansly' THEN 'fansly' ELSE 'onlyfans' END = ANY($5))
+  AND ($6::text IS NULL OR s.name ILIKE $6) AND ($7::text[] IS NULL OR s.state = ANY($7));
+
+-- name: totals_by_link
+-- The totals of each of these smart links that has any.
+SELECT scope_id, sum(clicks) AS clicks, sum(duplicates) AS duplicates, sum(bots) AS bots, sum(prefetches) AS prefetches,
+       sum(subscribers) AS subscribers, sum(conversions) AS conversions, sum(gross_cents) AS gross_cents,
+       sum(net_cents) AS net_cents
 FROM (
-    SELECT c.smart_link_id, c.clicked_at AS at, 1 AS clicks, 0 AS duplicates, 0 AS bots, 0 AS prefetches, 0 AS subscribers,
-           0 AS conversions, 0::bigint AS gross_cents, 0::bigint AS net_cents, NULL::text AS spender
-    FROM chosen JOIN clicks c USING (smart_link_id) WHERE NOT c.is_bot
+    SELECT scope_id, start, clicks, duplicates, bots, prefetches, subscribers, conversions, gross_cents, net_cents FROM report_days WHERE scope_id = ANY($1) AND start >= $3 AND start < $4
     UNION ALL
-    SELECT c.smart_link_id, c.clicked_at, 0, 0, 1, 0, 0, 0, 0, 0, NULL FROM chosen JOIN clicks c USING (smart_link_id) WHERE c.is_bot
+    SELECT scope_id, start, clicks, duplicates, bots, prefetches, subscribers, conversions, gross_cents, net_cents FROM report_quarters WHERE scope_id = ANY($1) AND start >= $2 AND start < $3
     UNION ALL
-    SELECT c.smart_link_id, v.visited_at, 0, 1, 0, 0, 0, 0, 0, 0, NULL
-    FROM chosen JOIN clicks c USING (smart_link_id) JOIN visits v USING (click_id)
-    UNION ALL
-    SELECT n.smart_link_id, n.conversion_at, 0, 0, 0, 0, (n.conversion_type = 'new_subscriber')::int, 1, 0, 0, NULL
-    FROM chosen JOIN conversions n USING (smart_link_id) LEFT JOIN clicks c USING (click_id)
-    WHERE n.retracted_at IS NULL AND n.conversion_type <> 'transaction_status'
-    UNION ALL
-    SELECT r.smart_link_id, r.conversion_at, 0, 0, 0, 0, 0, 0, r.gross_cents, r.net_cents,
-           CASE WHEN r.gross_cents > 0 THEN r.account_id || ' ' || r.fan_id END
-    FROM chosen JOIN revenue r USING (smart_link_id) LEFT JOIN clicks c USING (click_id)
-) facts WHERE at >= $2 AND at < $3 GROUP BY 1;
+    SELECT scope_id, start, clicks, duplicates, bots, prefetches, subscribers, conversions, gross_cents, net_cents FROM report_quarters WHERE scope_id = ANY($1) AND start >= $4 AND start < $5
+) parts GROUP BY 1;
+
+-- name: spenders_by_link
+-- Different fans who paid, for each of these smart links.
+SELECT smart_link_id AS scope_id, count(DISTINCT fan) AS spenders FROM report_spenders
+WHERE smart_link_id = ANY($1) AND start >= $2 AND start < $3 GROUP BY 1;
 
 -- name: breakdown
--- The totals per value of one dimension.
-WITH chosen AS (SELECT smart_link_id FROM smart_links WHERE team_id = ANY($1) OR account_id = ANY($1) OR smart_link_id = ANY($1)), found AS (
-SELECT coalesce(value, '') AS value, sum(clicks) AS clicks, sum(duplicates) AS duplicates, sum(bots) AS bots, sum(prefetches) AS prefetches,
-       sum(subscribers) AS subscribers, sum(conversions) AS conversions, sum(gross_cents) AS gross_cents, sum(net_cents) AS net_cents,
-       count(DISTINCT spender) AS spenders
-FROM (
-    SELECT c.smart_link_id, CASE $4 WHEN 'country' THEN c.country WHEN 'device' THEN c.device_type WHEN 'browser' THEN c.browser WHEN 'os' THEN c.os WHEN 'referrer' THEN lower(substring(c.referrer from '^[a-zA-Z][a-zA-Z0-9+.-]*://(?:[^/?#@]*@)?([^/?#:@]+)')) WHEN 'utm_source' THEN c.utm_source WHEN 'utm_medium' THEN c.utm_medium WHEN 'utm_campaign' THEN c.utm_campaign WHEN 'utm_term' THEN c.utm_term WHEN 'utm_content' THEN c.utm_content WHEN 'aff_s1' THEN c.aff_s1 WHEN 'aff_s2' THEN c.aff_s2 WHEN 'aff_s3' THEN c.aff_s3 WHEN 'aff_s4' THEN c.aff_s4 WHEN 'aff_s5' THEN c.aff_s5 WHEN 'ecid' THEN c.ecid WHEN 'lease' THEN c.lease END AS value, c.clicked_at AS at, 1 AS clicks, 0 AS duplicates, 0 AS bots, 0 AS prefetches, 0 AS subscribers,
-           0 AS conversions, 0::bigint AS gross_cents, 0::bigint AS net_cents, NULL::text AS spender
-    FROM chosen JOIN clicks c USING (smart_link_id) WHERE NOT c.is_bot
+-- The totals per value of dimension $6: told for hours $2 to $3, days $3 to $4 and hours $4 to $5; counted from the rows themselves
+-- for the parts of an hour from $7 to $8 that ranges begin and end with in zones that are not whole hours from UTC.
+WITH cells AS (
+    SELECT u.key, u.amount FROM breakdown_days b CROSS JOIN LATERAL unnest(b.keys, b.amounts) u (key, amount)
+    WHERE b.scope_id = ANY($1) AND b.dimension = $6 AND b.day >= $3 AND b.day < $4
     UNION ALL
-    SELECT c.smart_link_id, CASE $4 WHEN 'country' THEN c.country WHEN 'device' THEN c.device_type WHEN 'browser' THEN c.browser WHEN 'os' THEN c.os WHEN 'referrer' THEN lower(substring(c.referrer from '^[a-zA-Z][a-zA-Z0-9+.-]*://(?:[^/?#@]*@)?([^/?#:@]+)')) WHEN 'utm_source' THEN c.utm_source WHEN 'utm_medium' THEN c.utm_medium WHEN 'utm_campaign' THEN c.utm_campaign WHEN 'utm_term' THEN c.utm_term WHEN 'utm_content' THEN c.utm_content WHEN 'aff_s1' THEN c.aff_s1 WHEN 'aff_s2' THEN c.aff_s2 WHEN 'aff_s3' THEN c.aff_s3 WHEN 'aff_s4' THEN c.aff_s4 WHEN 'aff_s5' THEN c.aff_s5 WHEN 'ecid' THEN c.ecid WHEN 'lease' THEN c.lease END AS value, c.clicked_at, 0, 0, 1, 0, 0, 0, 0, 0, NULL FROM chosen JOIN clicks c USING (smart_link_id) WHERE c.is_bot
+    SELECT u.key, u.amount FROM breakdown_hours b CROSS JOIN LATERAL unnest(b.keys, b.amounts) u (key, amount)
+    WHERE b.scope_id = ANY($1) AND (b.hour >= $2 AND b.hour < $3 OR b.hour >= $4 AND b.hour < $5)
+), numbered AS (
+    SELECT key >> 3 AS value_id, key & 7 AS counter, sum(amount)::bigint AS amount FROM cells GROUP BY key
+), told AS (
+    SELECT k.value, n.counter, n.amount FROM numbered n JOIN report_values k USING (value_id) WHERE k.dimension = $6
+), whole AS (
+    SELECT sum(clicks) AS clicks, sum(duplicates) AS duplicates, sum(bots) AS bots, sum(prefetches) AS prefetches,
+           sum(subscribers) AS subscribers, sum(conversions) AS conversions, sum(gross_cents) AS gross_cents,
+           sum(net_cents) AS net_cents
+    FROM (
+        SELECT scope_id, start, clicks, duplicates, bots, prefetches, subscribers, conversions, gross_cents, net_cents FROM report_days WHERE scope_id = ANY($1) AND start >= $3 AND start < $4
+        UNION ALL
+        SELECT scope_id, start, clicks, duplicates, bots, prefetches, subscribers, conversions, gross_cents, net_cents FROM report_quarters WHERE scope_id = ANY($1) AND start >= $2 AND start < $3
+        UNION ALL
+        SELECT scope_id, start, clicks, duplicates, bots, prefetches, subscribers, conversions, gross_cents, net_cents FROM report_quarters WHERE scope_id = ANY($1) AND start >= $4 AND start < $5
+    ) parts
+), rest AS (
+    SELECT '' AS value, w.counter, w.amount - coalesce((SELECT sum(t.amount) FROM told t WHERE t.counter = w.counter), 0) AS amount
+    FROM whole CROSS JOIN LATERAL (VALUES (0, clicks), (1, duplicates), (2, bots), (4, subscribers), (5, conversions), (6, gross_cents), (7, net_cents)) w (counter, amount)
+), parts AS (
+    SELECT * FROM unnest($7::timestamptz[], $8::timestamptz[]) p (since, until)
+), links AS (
+    SELECT smart_link_id FROM smart_links WHERE EXISTS (SELECT FROM parts) AND (team_id = ANY($1) OR account_id = ANY($1) OR smart_link_id = ANY($1))
+), raw AS (
+    SELECT c.smart_link_id, c.click_id, CASE WHEN c.is_bot THEN 2 ELSE 0 END AS counter, 1::bigint AS amount
+    FROM parts p CROSS JOIN links l JOIN clicks c ON c.smart_link_id = l.smart_link_id
+     AND c.click_id >= ulid_from(p.since - interval '1 minute') AND c.click_id < ulid_from(p.until + interval '1 minute')
+    WHERE c.clicked_at >= p.since AND c.clicked_at < p.until
     UNION ALL
-    SELECT c.smart_link_id, CASE $4 WHEN 'country' THEN c.country WHEN 'device' THEN c.device_type WHEN 'browser' THEN c.browser WHEN 'os' THEN c.os WHEN 'referrer' THEN lower(substring(c.referrer from '^[a-zA-Z][a-zA-Z0-9+.-]*://(?:[^/?#@]*@)?([^/?#:@]+)')) WHEN 'utm_source' THEN c.utm_source WHEN 'utm_medium' THEN c.utm_medium WHEN 'utm_campaign' THEN c.utm_campaign WHEN 'utm_term' THEN c.utm_term WHEN 'utm_content' THEN c.utm_content WHEN 'aff_s1' THEN c.aff_s1 WHEN 'aff_s2' THEN c.aff_s2 WHEN 'aff_s3' THEN c.aff_s3 WHEN 'aff_s4' THEN c.aff_s4 WHEN 'aff_s5' THEN c.aff_s5 WHEN 'ecid' THEN c.ecid WHEN 'lease' THEN c.lease END AS value, v.visited_at, 0, 1, 0, 0, 0, 0, 0, 0, NULL
-    FROM chosen JOIN clicks c USING (smart_link_id) JOIN visits v USING (click_id)
+    SELECT c.smart_link_id, c.click_id, 1, 1
+    FROM parts p JOIN visits v ON v.visit_id >= ulid_from(p.since - interval '1 minute') AND v.visit_id < ulid_from(p.until + interval '1 minute')
+     AND v.visited_at >= p.since AND v.visited_at < p.until
+    JOIN clicks c ON c.click_id = v.click_id JOIN links l ON l.smart_link_id = c.smart_link_id
     UNION ALL
-    SELECT n.smart_link_id, CASE $4 WHEN 'country' THEN c.country WHEN 'device' THEN c.device_type WHEN 'browser' THEN c.browser WHEN 'os' THEN c.os WHEN 'referrer' THEN lower(substring(c.referrer from '^[a-zA-Z][a-zA-Z0-9+.-]*://(?:[^/?#@]*@)?([^/?#:@]+)')) WHEN 'utm_source' THEN c.utm_source WHEN 'utm_medium' THEN c.utm_medium WHEN 'utm_campaign' THEN c.utm_campaign WHEN 'utm_term' THEN c.utm_term WHEN 'utm_content' THEN c.utm_content WHEN 'aff_s1' THEN c.aff_s1 WHEN 'aff_s2' THEN c.aff_s2 WHEN 'aff_s3' THEN c.aff_s3 WHEN 'aff_s4' THEN c.aff_s4 WHEN 'aff_s5' THEN c.aff_s5 WHEN 'ecid' THEN c.ecid WHEN 'lease' THEN c.lease END AS value, n.conversion_at, 0, 0, 0, 0, (n.conversion_type = 'new_subscriber')::int, 1, 0, 0, NULL
-    FROM chosen JOIN conversions n USING (smart_link_id) LEFT JOIN clicks c USING (click_id)
-    WHERE n.retracted_at IS NULL AND n.conversion_type <> 'transaction_status'
+    SELECT n.smart_link_id, n.click_id, x.counter, 1
+    FROM parts p CROSS JOIN links l JOIN conversions n ON n.smart_link_id = l.smart_link_id AND n.conversion_at >= p.since AND n.conversion_at < p.until
+    CROSS JOIN LATERAL (VALUES (5), (4)) x (counter)
+    WHERE n.retracted_at IS NULL AND n.conversion_type <> 'transaction_status' AND (x.counter = 5 OR n.conversion_type = 'new_subscriber')
     UNION ALL
-    SELECT r.smart_link_id, CASE $4 WHEN 'country' THEN c.country WHEN 'device' THEN c.device_type WHEN 'browser' THEN c.browser WHEN 'os' THEN c.os WHEN 'referrer' THEN lower(substring(c.referrer from '^[a-zA-Z][a-zA-Z0-9+.-]*://(?:[^/?#@]*@)?([^/?#:@]+)')) WHEN 'utm_source' THEN c.utm_source WHEN 'utm_medium' THEN c.utm_medium WHEN 'utm_campaign' THEN c.utm_campaign WHEN 'utm_term' THEN c.utm_term WHEN 'utm_content' THEN c.utm_content WHEN 'aff_s1' THEN c.aff_s1 WHEN 'aff_s2' THEN c.aff_s2 WHEN 'aff_s3' THEN c.aff_s3 WHEN 'aff_s4' THEN c.aff_s4 WHEN 'aff_s5' THEN c.aff_s5 WHEN 'ecid' THEN c.ecid WHEN 'lease' THEN c.lease END AS value, r.conversion_at, 0, 0, 0, 0, 0, 0, r.gross_cents, r.net_cents,
-           CASE WHEN r.gross_cents > 0 THEN r.account_id || ' ' || r.fan_id END
-    FROM chosen JOIN revenue r USING (smart_link_id) LEFT JOIN clicks c USING (click_id)
-) facts WHERE at >= $2 AND at < $3 GROUP BY 1)
-SELECT value, clicks, duplicates, bots, subscribers, conversions, gross_cents, net_cents FROM found ORDER BY
-    CASE WHEN $6 THEN CASE $5 WHEN 'clicks' THEN clicks WHEN 'gross_clicks' THEN clicks + duplicates WHEN 'bots' THEN bots WHEN 'duplicates' THEN duplicates WHEN 'subscribers' THEN subscribers WHEN 'conversions' THEN conversions WHEN 'gross_cents' THEN gross_cents WHEN 'net_cents' THEN net_cents WHEN 'cr' THEN subscribers::float8 / nullif(clicks, 0) WHEN 'arps_gross' THEN gross_cents::float8 / nullif(subscribers, 0) WHEN 'arps_net' THEN net_cents::float8 / nullif(subscribers, 0) END END DESC NULLS LAST,
-    CASE WHEN NOT $6 THEN CASE $5 WHEN 'clicks' THEN clicks WHEN 'gross_clicks' THEN clicks + duplicates WHEN 'bots' THEN bots WHEN 'duplicates' THEN duplicates WHEN 'subscribers' THEN subscribers WHEN 'conversions' THEN conversions WHEN 'gross_cents' THEN gross_cents WHEN 'net_cents' THEN net_cents WHEN 'cr' THEN subscribers::float8 / nullif(clicks, 0) WHEN 'arps_gross' THEN gross_cents::float8 / nullif(subscribers, 0) WHEN 'arps_net' THEN net_cents::float8 / nullif(subscribers, 0) END END ASC NULLS LAST,
-    CASE WHEN $6 AND $5 = 'value' THEN value END DESC,
-    CASE WHEN NOT $6 AND $5 = 'value' THEN value END,
-    value
-LIMIT $7 OFFSET $8;
-
--- name: by_link
--- The chosen smart links with their totals.
-WITH chosen AS (
-    SELECT s.smart_link_id, s.name, s.account_id, s.state, s.created_at FROM smart_links s JOIN accounts a USING (account_id)
-    WHERE s.team_id = $1
-      AND ($2::text[] IS NULL OR s.smart_link_id = ANY($2)) AND ($3::text[] IS NULL OR s.account_id = ANY($3))
-      AND ($4::text[] IS NULL OR EXISTS (SELECT FROM link_tags t WHERE t.team_id = $1 AND t.kind = 'smart_links'
-           AND t.target_id = s.smart_link_id AND t.tag = ANY($4)))
-      AND ($5::text[] IS NULL OR CASE a.provider WHEN 'fansly' THEN 'fansly' ELSE 'onlyfans' END = ANY($5))
-      AND ($6::text IS NULL OR s.name ILIKE $6) AND ($7::text[] IS NULL OR s.state = ANY($7))
+    SELECT r.smart_link_id, r.click_id, x.counter, x.cents
+    FROM parts p CROSS JOIN links l JOIN revenue r ON r.smart_link_id = l.smart_link_id AND r.conversion_at >= p.since AND r.conversion_at < p.until
+    CROSS JOIN LATERAL (VALUES (6, r.gross_cents), (7, r.net_cents)) x (counter, cents)
+), counted AS (
+    SELECT CASE WHEN coalesce(v.value, '') = '' THEN '' WHEN EXISTS (
+               SELECT FROM report_values k JOIN report_listed d ON d.smart_link_id = r.smart_link_id AND d.dimension = $6 AND d.value_id = k.value_id
+               WHERE k.dimension = $6 AND k.value = v.value) THEN v.value END AS value, r.counter, r.amount
+    FROM raw r LEFT JOIN clicks c ON c.click_id = r.click_id
+    CROSS JOIN LATERAL (SELECT left(CASE $6 WHEN 1 THEN c.country WHEN 2 THEN c.device_type WHEN 3 THEN c.browser WHEN 4 THEN c.os
+        WHEN 5 THEN referrer_host(c.referrer) WHEN 6 THEN c.utm_source WHEN 7 THEN c.utm_medium
+        WHEN 8 THEN c.utm_campaign WHEN 9 THEN c.utm_term WHEN 10 THEN c.utm_content WHEN 11 THEN c.aff_s1
+        WHEN 12 THEN c.aff_s2 WHEN 13 THEN c.aff_s3 WHEN 14 THEN c.aff_s4 WHEN 15 THEN c.aff_s5
+        WHEN 16 THEN c.ecid WHEN 17 THEN c.lease END, 200) AS value) v
 ), found AS (
-SELECT smart_link_id, sum(clicks) AS clicks, sum(duplicates) AS duplicates, sum(bots) AS bots, sum(prefetches) AS prefetches,
-       sum(subscribers) AS subscribers, sum(conversions) AS conversions, sum(gross_cents) AS gross_cents, sum(net_cents) AS net_cents,
-       count(DISTINCT spender) AS spenders
-FROM (
-    SELECT c.smart_link_id, c.clicked_at AS at, 1 AS clicks, 0 AS duplicates, 0 AS bots, 0 AS prefetches, 0 AS subscribers,
-           0 AS conversions, 0::bigint AS gross_cents, 0::bigint AS net_cents, NULL::text AS spender
-    FROM chosen JOIN clicks c USING (smart_link_id) WHERE NOT c.is_bot
-    UNION ALL
-    SELECT c.smart_link_id, c.clicked_at, 0, 0, 1, 0, 0, 0, 0, 0, NULL FROM chosen JOIN clicks c USING (smart_link_id) WHERE c.is_bot
-    UNION ALL
-    SELECT c.smart_link_id, v.visited_at, 0, 1, 0, 0, 0, 0, 0, 0, NULL
-    FROM chosen JOIN clicks c USING (smart_link_id) JOIN visits v USING (click_id)
-    UNION ALL
-    SELECT n.smart_link_id, n.conversion_at, 0, 0, 0, 0, (n.conversion_type = 'new_subscriber')::int, 1, 0, 0, NULL
-    FROM chosen JOIN conversions n USING (smart_link_id) LEFT JOIN clicks c USING (click_id)
-    WHERE n.retracted_at IS NULL AND n.conversion_type <> 'transaction_status'
-    UNION ALL
-    SELECT r.smart_link_id, r.conversion_at, 0, 0, 0, 0, 0, 0, r.gross_cents, r.net_cents,
-           CASE WHEN r.gross_cents > 0 THEN r.account_id || ' ' || r.fan_id END
-    FROM chosen JOIN revenue r USING (smart_link_id) LEFT JOIN clicks c USING (click_id)
-) facts WHERE at >= $8 AND at < $9 GROUP BY 1
-), listed AS (
-    SELECT smart_link_id, name, account_id, state, created_at, coalesce(clicks, 0) AS clicks, coalesce(duplicates, 0) AS duplicates,
-           coalesce(bots, 0) AS bots, coalesce(prefetches, 0) AS prefetches, coalesce(subscribers, 0) AS subscribers,
-           coalesce(conversions, 0) AS conversions, coalesce(gross_cents, 0) AS gross_cents, coalesce(net_cents, 0) AS net_cents,
-           coalesce(spenders, 0) AS spenders
-    FROM chosen LEFT JOIN found USING (smart_link_id) WHERE state <> 'deleted' OR found.smart_link_id IS NOT NULL
+    SELECT value, coalesce(sum(amount) FILTER (WHERE counter = 0), 0) AS clicks,
+           coalesce(sum(amount) FILTER (WHERE counter = 1), 0) AS duplicates,
+           coalesce(sum(amount) FILTER (WHERE counter = 2), 0) AS bots,
+           coalesce(sum(amount) FILTER (WHERE counter = 4), 0) AS subscribers,
+           coalesce(sum(amount) FILTER (WHERE counter = 5), 0) AS conversions,
+           coalesce(sum(amount) FILTER (WHERE counter = 6), 0) AS gross_cents,
+           coalesce(sum(amount) FILTER (WHERE counter = 7), 0) AS net_cents
+    FROM (SELECT * FROM told UNION ALL SELECT * FROM rest UNION ALL SELECT * FROM counted) facts GROUP BY value
 )
-SELECT * FROM listed ORDER BY
-    CASE WHEN $11 THEN CASE $10 WHEN 'clicks' THEN clicks WHEN 'gross_clicks' THEN clicks + duplicates WHEN 'bots' THEN bots WHEN 'duplicates' THEN duplicates WHEN 'subscribers' THEN subscribers WHEN 'conversions' THEN conversions WHEN 'gross_cents' THEN gross_cents WHEN 'net_cents' THEN net_cents WHEN 'cr' THEN subscribers::float8 / nullif(clicks, 0) WHEN 'arps_gross' THEN gross_cents::float8 / nullif(subscribers, 0) WHEN 'arps_net' THEN net_cents::float8 / nullif(subscribers, 0) WHEN 'prefetches' THEN prefetches WHEN 'spenders' THEN spenders END END DESC NULLS LAST,
-    CASE WHEN NOT $11 THEN CASE $10 WHEN 'clicks' THEN clicks WHEN 'gross_clicks' THEN clicks + duplicates WHEN 'bots' THEN bots WHEN 'duplicates' THEN duplicates WHEN 'subscribers' THEN subscribers WHEN 'conversions' THEN conversions WHEN 'gross_cents' THEN gross_cents WHEN 'net_cents' THEN net_cents WHEN 'cr' THEN subscribers::float8 / nullif(clicks, 0) WHEN 'arps_gross' THEN gross_cents::float8 / nullif(subscribers, 0) WHEN 'arps_net' THEN net_cents::float8 / nullif(subscribers, 0) WHEN 'prefetches' THEN prefetches WHEN 'spenders' THEN spenders END END ASC NULLS LAST,
-    CASE WHEN $11 AND $10 = 'name' THEN name END DESC,
-    CASE WHEN NOT $11 AND $10 = 'name' THEN name END,
-    CASE WHEN $11 AND $10 = 'created_at' THEN created_at END DESC,
-    CASE WHEN NOT $11 AND $10 = 'created_at' THEN created_at END,
-    smart_link_id DESC
-LIMIT $12 OFFSET $13;
+SELECT value, clicks, duplicates, bots, subscribers, conversions, gross_cents, net_cents FROM found
+WHERE (clicks, duplicates, bots, subscribers, conversions, gross_cents, net_cents) <> (0, 0, 0, 0, 0, 0, 0)
+ORDER BY
+    CASE WHEN $10 THEN CASE $9 WHEN 'clicks' THEN clicks
+        WHEN 'gross_clicks' THEN clicks + duplicates
+        WHEN 'bots' THEN bots
+        WHEN 'duplicates' THEN duplicates
+        WHEN 'subscribers' THEN subscribers
+        WHEN 'conversions' THEN conversions
+        WHEN 'gross_cents' THEN gross_cents
+        WHEN 'net_cents' THEN net_cents
+        WHEN 'cr' THEN subscribers / nullif(clicks, 0)::float8
+        WHEN 'arps_gross' THEN gross_cents / nullif(subscribers, 0)::float8
+        WHEN 'arps_net' THEN net_cents / nullif(subscribers, 0)::float8 END END DESC NULLS LAST,
+    CASE WHEN NOT $10 THEN CASE $9 WHEN 'clicks' THEN clicks
+        WHEN 'gross_clicks' THEN clicks + duplicates
+        WHEN 'bots' THEN bots
+        WHEN 'duplicates' THEN duplicates
+        WHEN 'subscribers' THEN subscribers
+        WHEN 'conversions' THEN conversions
+        WHEN 'gross_cents' THEN gross_cents
+        WHEN 'net_cents' THEN net_cents
+        WHEN 'cr' THEN subscribers / nullif(clicks, 0)::float8
+        WHEN 'arps_gross' THEN gross_cents / nullif(subscribers, 0)::float8
+        WHEN 'arps_net' THEN net_cents / nullif(subscribers, 0)::float8 END END NULLS LAST,
+    CASE WHEN $10 AND $9 = 'value' THEN value END DESC NULLS LAST,
+    CASE WHEN NOT $10 AND $9 = 'value' THEN value END NULLS LAST,
+    value NULLS LAST
+LIMIT $11 OFFSET $12;
 
 -- name: cohorts
 -- Per acquisition period and window: its fans, those whose window is over, and what these brought in it.

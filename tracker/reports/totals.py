@@ -8,13 +8,14 @@ counters since ever): `by_link(pool, team_id, ranges.all_time(), filters, …)`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
 from tracker.management.errors import Invalid
 from tracker.reports.filters import ALL, SQL, Filters, Store, scopes
 from tracker.reports.ranges import Range
+from tracker.reports.spans import by_quarters
 
 Basis = Literal["gross", "net"]
 SORTS = (
@@ -56,7 +57,7 @@ class Totals:
         return self.cents(basis) / self.subscribers if self.subscribers else None
 
 
-COUNTERS = tuple(field.name for field in fields(Totals))
+STORED = ("clicks", "duplicates", "bots", "prefetches", "subscribers", "conversions", "gross_cents", "net_cents")
 NOTHING = Totals()
 
 
@@ -72,18 +73,18 @@ class LinkRow:
     totals: Totals
 
 
-def totals_of(row: Mapping[str, Any]) -> Totals:
+def totals_of(row: Mapping[str, Any], spenders: int = 0) -> Totals:
     """The totals a query's row holds; absent counters are 0."""
-    found = {name: int(row[name] or 0) for name in COUNTERS if name in row.keys()}  # noqa: SIM118 - a record's keys
-    found["gross_clicks"] = found.get("clicks", 0) + found.get("duplicates", 0)
-    return Totals(**found)
+    found = {name: int(row[name] or 0) for name in STORED if name in row}
+    return Totals(**found, gross_clicks=found.get("clicks", 0) + found.get("duplicates", 0), spenders=spenders)
 
 
 async def total(store: Store, team_id: str, covered: Range, filters: Filters = ALL) -> Totals:
     """The totals of all chosen smart links together."""
     chosen = await scopes(store, team_id, filters)
-    row = await store.fetchrow(SQL["total"], chosen, covered.start, covered.end)
-    return totals_of(row) if row else NOTHING
+    row = await store.fetchrow(SQL["total"], chosen, *by_quarters(covered)[:4])
+    spenders = await store.fetchval(SQL["spenders"], chosen, covered.start, covered.end)
+    return totals_of(dict(row or {}), spenders)
 
 
 async def by_link(
@@ -102,10 +103,52 @@ async def by_link(
     """
     if sort not in SORTS:
         raise Invalid({"sort": [f"The sort must be one of: {', '.join(SORTS)}; a minus before it turns it round."]})
-    rows = await store.fetch(
-        SQL["by_link"], team_id, *filters.arguments(), covered.start, covered.end, sort, descending, limit, offset
-    )
-    return [
-        LinkRow(row["smart_link_id"], row["name"], row["account_id"], row["state"], row["created_at"], totals_of(row))
-        for row in rows
+    links = await store.fetch(SQL["links"], team_id, *filters.arguments())
+    ids = [link["smart_link_id"] for link in links]
+    rows = await store.fetch(SQL["totals_by_link"], ids, *by_quarters(covered)[:4])
+    found = {row["scope_id"]: totals_of(dict(row)) for row in rows}
+    if sort == "spenders":  # they are counted for the page alone, unless the page depends on them
+        found = await _with_spenders(store, covered, ids, found)
+    listed = [
+        LinkRow(
+            link["smart_link_id"],
+            link["name"],
+            link["account_id"],
+            link["state"],
+            link["created_at"],
+            found.get(link["smart_link_id"], NOTHING),
+        )
+        for link in links
+        if link["state"] != "deleted" or link["smart_link_id"] in found
     ]
+    page = ordered(listed, sort, descending)[offset : offset + limit]
+    if sort != "spenders":
+        found = await _with_spenders(store, covered, [row.smart_link_id for row in page], found)
+        page = [replace(row, totals=found.get(row.smart_link_id, NOTHING)) for row in page]
+    return page
+
+
+def ordered(rows: list[LinkRow], sort: str, descending: bool) -> list[LinkRow]:
+    """Rows by one of SORTS, what has no value last; then the newest link first."""
+    rows = sorted(rows, key=lambda row: (row.created_at, row.smart_link_id), reverse=True)
+    valued = [(value, row) for row in rows if (value := _value(row, sort)) is not None]
+    valued.sort(key=lambda pair: pair[0], reverse=descending)
+    return [row for _, row in valued] + [row for row in rows if _value(row, sort) is None]
+
+
+def _value(row: LinkRow, sort: str) -> Any:
+    if sort == "name":
+        return row.name.casefold()
+    if sort == "created_at":
+        return row.created_at
+    if sort == "cr":
+        return row.totals.cr
+    if sort in ("arps_gross", "arps_net"):
+        return row.totals.arps_cents("gross" if sort == "arps_gross" else "net")
+    return getattr(row.totals, sort)
+
+
+async def _with_spenders(store: Store, covered: Range, ids: list[str], found: dict[str, Totals]) -> dict[str, Totals]:
+    rows = await store.fetch(SQL["spenders_by_link"], ids, covered.start, covered.end)
+    changed = {row["scope_id"]: replace(found.get(row["scope_id"], NOTHING), spenders=row["spenders"]) for row in rows}
+    return found | changed

@@ -1,0 +1,107 @@
+"""The rollup job: keeps the counters that reports read (docs/decisions/0009-reports.md).
+
+Recorder and attribution note what they changed in the transaction that changes it; this job counts the notes and deletes them in
+one transaction, from one snapshot, one job at a time. So each row is counted once, whatever crashes and however often.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import datetime
+from typing import NamedTuple
+
+import structlog
+
+from tracker.reports.filters import Store
+from tracker.stores.postgres import AWAY, Connection, Pool
+from tracker.stores.queries import load_queries
+
+log = structlog.get_logger()
+SQL = load_queries("tracker.reports", "rollups.sql")
+
+ROLLUP_LOCK = 0x436C6272  # "Clbr": one rollup job at a time
+LISTED_VALUES = 2000  # per smart link and dimension; see report_listed
+NOTES_AT_ONCE = 30  # some 60,000 clicks
+MARKS_AT_ONCE = 5000
+REST_SECONDS, LONGEST_REST_SECONDS = 1.0, 30.0
+REST_RATIO = 9  # rests nine times as long as a run took: while it keeps up, it takes at most a tenth of a core
+RUN_TIMEOUT_SECONDS = 600.0
+SEE = (
+    "see_clicks", "see_visits", "see_prefetches", "see_clicks_anew", "see_visits_anew", "see_conversions", "see_revenue",
+    "forget_spenders", "tell_spenders",
+)  # fmt: skip
+ADD = (
+    "number_values", "list_values", "key", "plan_freely", "add_quarters", "add_days", "add_breakdown_hours", "add_breakdown_days",
+)  # fmt: skip
+
+
+class Settled(NamedTuple):
+    """What one run counted. `more`: there was more than it took; `busy`: another job was at it."""
+
+    notes: int = 0
+    marks: int = 0
+    more: bool = False
+    busy: bool = False
+
+
+async def run_rollups(pool: Pool, *, stop: asyncio.Event) -> None:
+    """Keep the rollups until `stop` is set; a store that is away is waited for."""
+    while not stop.is_set():
+        started, settled = time.monotonic(), Settled()
+        try:
+            if await pool.fetchval(SQL["waiting"]):
+                settled = await settle(pool)
+        except AWAY as error:
+            log.warning("rollups.failed", error=type(error).__name__, detail=str(error)[:200])
+        taken = time.monotonic() - started
+        if settled.more:
+            continue
+        try:
+            await asyncio.wait_for(stop.wait(), min(max(REST_SECONDS, taken * REST_RATIO), LONGEST_REST_SECONDS))
+        except TimeoutError:
+            continue
+
+
+async def settle(pool: Pool, *, notes: int = NOTES_AT_ONCE, marks: int = MARKS_AT_ONCE) -> Settled:
+    """One run: count up to that many notes and marks. All or nothing. Raises asyncpg errors and OSError when it could not."""
+    async with pool.acquire() as connection:
+        if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", ROLLUP_LOCK):
+            return Settled(busy=True)
+        try:
+            await connection.execute(SQL["workspace"])
+            # Everything is judged from one snapshot, taken after the lock: what a note or mark tells is in the rows it sees.
+            async with connection.transaction(isolation="repeatable_read"):
+                return await _run(connection, notes, marks)
+        finally:
+            if not connection.is_closed():
+                await connection.execute("SELECT pg_advisory_unlock($1)", ROLLUP_LOCK)
+
+
+async def settle_all(pool: Pool, *, notes: int = NOTES_AT_ONCE, marks: int = MARKS_AT_ONCE) -> None:
+    """Count everything noted up to now."""
+    while (await settle(pool, notes=notes, marks=marks)).more:
+        pass
+
+
+async def as_of(store: Store) -> datetime:
+    """Everything recorded up to this moment is in the reports."""
+    found: datetime = await store.fetchval(SQL["as_of"])
+    return found
+
+
+async def _run(connection: Connection, notes: int, marks: int) -> Settled:
+    await connection.fetchrow(SQL["plan_by_index"])
+    taken_notes: int = await connection.fetchval(SQL["take_notes"], notes, timeout=RUN_TIMEOUT_SECONDS)
+    taken_marks: int = await connection.fetchval(
+        SQL["take_marks"], marks, taken_notes < notes, timeout=RUN_TIMEOUT_SECONDS
+    )
+    if taken_notes or taken_marks:
+        for name in SEE:
+            await connection.execute(SQL[name], timeout=RUN_TIMEOUT_SECONDS)
+        await connection.execute(SQL["count"], timeout=RUN_TIMEOUT_SECONDS)
+        await connection.execute(SQL["value"], timeout=RUN_TIMEOUT_SECONDS)
+        await connection.execute(SQL["choose_values"], LISTED_VALUES, timeout=RUN_TIMEOUT_SECONDS)
+        for name in ADD:
+            await connection.execute(SQL[name], timeout=RUN_TIMEOUT_SECONDS)
+    return Settled(taken_notes, taken_marks, more=taken_notes >= notes or taken_marks >= marks)

@@ -1,0 +1,51 @@
+"""A range in the parts that counters are kept for: days in the middle, hours or quarters of an hour at its ends. Pure."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+from tracker.reports.ranges import Range
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Span(NamedTuple):
+    """`start` ≤ `first_day` ≤ `end_day` ≤ `end`: whole days (UTC) from `first_day` to `end_day`, smaller parts around them.
+
+    Without a whole day the three later moments are the same. `rest`: the parts of an hour before `start` and after `end`.
+    """
+
+    start: datetime
+    first_day: datetime
+    end_day: datetime
+    end: datetime
+    rest: tuple[tuple[datetime, datetime], ...] = ()
+
+
+def by_quarters(covered: Range) -> Span:
+    """Days, and quarters of an hour around them."""
+    return _split(covered.start, covered.end)
+
+
+def by_hours(covered: Range) -> Span:
+    """Days, and hours around them; what is no whole hour is left over as `rest`."""
+    start, end = _up(covered.start, HOUR), _down(covered.end, HOUR)
+    if start > end:
+        return Span(start, start, start, start, ((covered.start, covered.end),))
+    pieces = ((covered.start, start), (end, covered.end))
+    return _split(start, end)._replace(rest=tuple(piece for piece in pieces if piece[0] < piece[1]))
+
+
+def _split(start: datetime, end: datetime) -> Span:
+    first, last = _up(start, DAY), _down(end, DAY)
+    return Span(start, first, last, end) if first < last else Span(start, end, end, end)
+
+
+def _down(moment: datetime, unit: timedelta) -> datetime:
+    return moment - (moment - EPOCH) % unit
+
+
+def _up(moment: datetime, unit: timedelta) -> datetime:
+    return _down(moment + unit - timedelta.resolution, unit)
