@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 
 import uvicorn
 
+from tracker.access import first_run
 from tracker.api.app import create_app
 from tracker.api.services import Services
 from tracker.metrics.common import PoolUse, new_registry
@@ -44,6 +46,10 @@ async def _serve(settings: Settings) -> None:
         h11_max_incomplete_event_size=64 * 1024,
     )
     try:
+        if settings.log_level != "error" and await first_run.needed(pool):
+            # Not through the log, which masks secrets; worth nothing once somebody is here.
+            sys.stderr.write(f"Nobody is here yet. Set Clickbind up at: {first_run.url(settings, secrets)}\n")
+            sys.stderr.flush()
         await uvicorn.Server(config).serve()
     finally:
         await redis.aclose()

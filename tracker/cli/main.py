@@ -57,7 +57,13 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument("--options", action="store_true", help="list every option with its default and meaning")
     bootstrap = command("bootstrap", _bootstrap, "Make a team and print its API key, once.")
     bootstrap.add_argument("--team", default="My team", help="the team's name")
+    bootstrap.add_argument(
+        "--owner", metavar="EMAIL", help="make this person the owner too, and print where they set a password"
+    )
     bootstrap.add_argument("--json", action="store_true", help="print JSON")
+    command("setup-url", _setup_url, "Print the address where the first person sets Clickbind up.")
+    reset = command("reset-password", _reset_password, "Print an address where a person sets a new password, once.")
+    reset.add_argument("email", help="the person's e-mail address")
     explain = command("explain", _explain, "Tell why a fan, a conversion or a click is credited as it is.")
     explain.add_argument("kind", choices=("fan", "conversion", "click"))
     explain.add_argument("id", help="the fan's platform id, the conversion's or the click's id")
@@ -157,12 +163,26 @@ def _doctor(settings: Settings, options: argparse.Namespace) -> int:
 def _bootstrap(settings: Settings, options: argparse.Namespace) -> int:
     from tracker.api.bootstrap import bootstrap
 
-    made = asyncio.run(bootstrap(settings, options.team))
+    made = asyncio.run(bootstrap(settings, options.team, options.owner))
     if options.json:
         print(json.dumps(made))
     else:
         print(f"Team {made['team_id']} is ready. Its API key, shown this once:\n\n    {made['api_key']}\n")
+        if "password_url" in made:
+            print(f"{options.owner} sets a password here, once, within a day:\n\n    {made['password_url']}\n")
     return 0
+
+
+def _setup_url(settings: Settings, options: argparse.Namespace) -> int:
+    from tracker.cli.access import setup_url
+
+    return asyncio.run(setup_url(settings))
+
+
+def _reset_password(settings: Settings, options: argparse.Namespace) -> int:
+    from tracker.cli.access import reset_password
+
+    return asyncio.run(reset_password(settings, options.email))
 
 
 def _explain(settings: Settings, options: argparse.Namespace) -> int:
