@@ -14,6 +14,7 @@ from postbacks.destinations import (
     postback,
     snapchat,
     tiktok,
+    webhook,
     welcome_message,
 )
 from postbacks.destinations.base import Destination, Kind
@@ -30,6 +31,7 @@ KINDS: dict[str, Kind] = {
     "onlyautomator": onlyautomator.KIND,
     "ofauth_message": welcome_message.KIND_OFAUTH,
     "onlymonster_message": welcome_message.KIND_ONLYMONSTER,
+    "webhook": webhook.KIND,
 }
 
 

@@ -58,7 +58,7 @@ class Latest(msgspec.Struct, frozen=True, kw_only=True):
 
 class Destination(msgspec.Struct, frozen=True, kw_only=True):
     """A postback, a connection or a webhook, without its secrets. `number` is the whole number the vendor's clients know it
-    by; `waiting` counts deliveries not sent yet; `account_ids` are those a webhook names."""
+    by; `waiting` counts deliveries not sent yet."""
 
     destination_id: str
     number: int
@@ -73,7 +73,6 @@ class Destination(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     updated_at: datetime
     smart_links: list[LinkName]
-    account_ids: list[str]
     latest: Latest | None
     waiting: int
 

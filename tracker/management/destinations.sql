@@ -8,7 +8,6 @@ SELECT d.destination_id, d.number, d.kind, d.name, d.config, d.secrets_sealed IS
                'account_name', coalesce(nullif(a.display_name, ''), a.username)) ORDER BY s.smart_link_id), '[]')
         FROM destination_links l JOIN smart_links s USING (smart_link_id) JOIN accounts a USING (account_id)
         WHERE l.destination_id = d.destination_id AND s.state <> 'deleted') AS smart_links,
-       (SELECT coalesce(array_agg(account_id ORDER BY account_id), '{}') FROM destination_accounts o WHERE o.destination_id = d.destination_id) AS account_ids,
        (SELECT to_jsonb(x) FROM (SELECT attempt_id, outcome, status_code, verdict, started_at, request,
             (SELECT e.event_type FROM delivery_events e WHERE e.event_id = a.event_id LIMIT 1) AS event_type
          FROM attempts a WHERE a.destination_id = d.destination_id ORDER BY started_at DESC, attempt_id DESC LIMIT 1) x) AS latest,
@@ -26,8 +25,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9);
 -- name: held
 -- A destination of the team, held until the change is done.
 SELECT destination_id, kind, name, config, secrets_sealed, scope, event_types, state,
-       (SELECT coalesce(array_agg(smart_link_id ORDER BY smart_link_id), '{}') FROM destination_links l WHERE l.destination_id = d.destination_id) AS links,
-       (SELECT coalesce(array_agg(account_id ORDER BY account_id), '{}') FROM destination_accounts o WHERE o.destination_id = d.destination_id) AS account_ids
+       (SELECT coalesce(array_agg(smart_link_id ORDER BY smart_link_id), '{}') FROM destination_links l WHERE l.destination_id = d.destination_id) AS links
 FROM destinations d
 WHERE team_id = $1 AND kind = ANY($2::text[]) AND state <> 'deleted' AND (destination_id = $3 OR number::text = $3) FOR UPDATE;
 

@@ -296,6 +296,10 @@ class AccountClient(Protocol):
     async def create_link(self, kind: LinkKind, name: str, terms: TrialTerms | None) -> ProviderLink:
         """Make a link, asking once only. An `uncertain` ProviderError may have made it."""
 
+    async def delete_link(self, kind: LinkKind, provider_link_id: str) -> None:
+        """Take a link off the platform. One that is gone already is no error."""
+        raise ProviderError("permanent", "This provider cannot delete links; delete it on the platform.")
+
     def subscribers(self, kind: LinkKind, provider_link_id: str) -> AsyncIterator[list[LinkSubscriber]]:
         """A link's subscribers, page by page, in the provider's order (usually newest first)."""
 

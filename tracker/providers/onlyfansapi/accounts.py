@@ -90,6 +90,10 @@ class OnlyFansApiAccount(AccountClient):
         """Make one link, asking once."""
         return await links.create(self._client, kind, name, terms)
 
+    async def delete_link(self, kind: LinkKind, provider_link_id: str) -> None:
+        """Take a link off the platform."""
+        await links.delete(self._client, kind, provider_link_id)
+
     def subscribers(self, kind: LinkKind, provider_link_id: str) -> AsyncIterator[list[LinkSubscriber]]:
         """A link's subscribers, page by page."""
         return links.subscribers(self._client, kind, provider_link_id)

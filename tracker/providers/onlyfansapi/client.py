@@ -59,6 +59,10 @@ class Client:
         """The decoded answer of a write, sent exactly once."""
         return await self._ask("POST", path, None, body)
 
+    async def delete(self, path: str) -> Any:
+        """Take something away; the decoded answer. Raises ProviderError."""
+        return await self._ask("DELETE", path, None, None)
+
     async def _ask(self, method: str, path: str, params: Params | None, body: Mapping[str, Any] | None) -> Any:
         self.calls += 1
         response = await self._transport.send(method, path, self._api_key, params, body)

@@ -105,6 +105,15 @@ async def create(client: Client, kind: LinkKind, name: str, terms: TrialTerms | 
     return link
 
 
+async def delete(client: Client, kind: LinkKind, link_id: str) -> None:
+    """Take a link off the platform; fans who came through it stay."""
+    try:
+        await client.delete(f"/api/{client.account}/{PATHS[kind]}/{link_id}")
+    except ProviderError as error:
+        if not (error.status == 404 and error.kind == "permanent"):
+            raise
+
+
 async def _paged(client: Client, path: str, params: dict[str, str]) -> AsyncIterator[list[dict[str, Any]]]:
     offset = 0
     for _ in range(MOST_PAGES):

@@ -15,13 +15,6 @@ CREATE INDEX link_tags_by_tag ON link_tags (team_id, kind, tag);
 ALTER TABLE destinations ADD COLUMN number bigint GENERATED ALWAYS AS IDENTITY;
 CREATE UNIQUE INDEX destinations_by_number ON destinations (number);
 
--- The accounts a webhook of ours tells of; none: those its scope says.
-CREATE TABLE destination_accounts (
-    destination_id text COLLATE "C" NOT NULL REFERENCES destinations ON DELETE CASCADE,
-    account_id     text COLLATE "C" NOT NULL,
-    PRIMARY KEY (destination_id, account_id)
-);
-
 -- Repeated visits as rows of a click list, newest first.
 CREATE INDEX visits_by_account ON visits (account_id, visit_id);
 
