@@ -6,7 +6,10 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import structlog
 from prometheus_client import CollectorRegistry, Counter, Histogram
+
+log = structlog.get_logger()
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # seconds; 150 ms is a page's budget
 UNROUTED = "none"  # 404 and 405: whatever a stranger asked for
@@ -53,5 +56,7 @@ class RequestTimes:
             if status in (404, 405) and not scope.get("path_params"):
                 route = UNROUTED
             method = scope["method"] if scope["method"] in METHODS else "other"
-            self._seconds.labels(method, route).observe(time.perf_counter() - started)
+            seconds = time.perf_counter() - started
+            self._seconds.labels(method, route).observe(seconds)
             self._answers.labels(route, f"{status // 100}xx").inc()
+            log.debug("api.request", method=method, route=route, status=status, seconds=round(seconds, 4))
