@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
+
+from litestar import Request
 
 from tracker.dashboard.address import Address
 
@@ -58,6 +61,11 @@ class Period:
 def known_zone(*wishes: str) -> str:
     """The first of the wishes that is a time zone; UTC when none is."""
     return next((wish for wish in wishes if wish in available_timezones()), "UTC")
+
+
+def person_zone(request: Request[Any, Any, Any]) -> ZoneInfo:
+    """The time zone this person last chose for a report."""
+    return ZoneInfo(known_zone(request.cookies.get("zone", "")))
 
 
 def read_period(asked: Address, kept_zone: str, now: datetime | None = None, default: str = "30d") -> Period:

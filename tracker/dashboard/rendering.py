@@ -69,6 +69,12 @@ def page(
     return Response(body, status_code=status, media_type=MediaType.HTML)
 
 
+def fragment(template: str, *, status: int = 200, **context: Any) -> Response[str]:
+    """A part of a page, for htmx to put in its place."""
+    body = environment().get_template(template).render(now=datetime.now(UTC), **context)
+    return Response(body, status_code=status, media_type=MediaType.HTML)
+
+
 def token(request: Request[Any, Any, Any], services: Services) -> str:
     """What forms and htmx must send with a change; '' without a session."""
     cookie = request.cookies.get(cookie_name(services.settings), "")
