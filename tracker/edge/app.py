@@ -14,9 +14,9 @@ from tracker.clicklog import LINKS_KEY
 from tracker.edge import request as parse
 from tracker.edge.claim import pack
 from tracker.edge.click import Clicks
+from tracker.edge.cluster import Way
 from tracker.edge.links import Link, LinkMap
 from tracker.edge.metrics import Metrics
-from tracker.edge.pipeline import Pipeline
 from tracker.edge.protocol import NOT_PLAIN, Exchange
 from tracker.edge.spill import Spill
 from tracker.edge.visitor import VisitorCookie
@@ -47,7 +47,7 @@ class Edge:
     def __init__(
         self,
         *,
-        pipeline: Pipeline,
+        pipeline: Way,
         links: LinkMap,
         spill: Spill,
         clicks: Clicks,
@@ -111,7 +111,7 @@ class Edge:
             reasons.append("draining: the edge is shutting down")
         if self.spill.failing and not self.pipeline.up:
             reasons.append(f"clicks cannot be kept: {self.pipeline.trouble}; {self.spill.failing}")
-        if not self.links.loaded:
+        if not self.links.loaded and not self.pipeline.up:
             reasons.append("no links known yet")
         return "; ".join(reasons)
 
@@ -163,7 +163,7 @@ class Edge:
         await self._redirect(send, location, self._cookie.header(visitor, is_secure) if visitor else None)
 
     async def _fetch_link(self, link_id: str) -> bytes | None:
-        waiter = self.pipeline.submit(pack(("HGET", LINKS_KEY, link_id)))
+        waiter = self.pipeline.submit(pack(("HGET", LINKS_KEY, link_id)), LINKS_KEY)
         reply = await waiter if waiter is not None else LookupError("breaker open")
         if reply is None and not self.pipeline.up:
             raise LookupError("no answer")

@@ -14,7 +14,7 @@ import hiredis
 import msgspec
 import structlog
 
-from tracker.clicklog import KIND_BOT, KIND_CLICK, KIND_DUPLICATE, KIND_PREFETCH, Visit
+from tracker.clicklog import KIND_BOT, KIND_CLICK, KIND_DUPLICATE, KIND_PREFETCH, Visit, log_key
 from tracker.edge import request as parse
 from tracker.edge.claim import (
     LEASES,
@@ -27,10 +27,10 @@ from tracker.edge.claim import (
     log_command,
     record_keys,
 )
+from tracker.edge.cluster import Way
 from tracker.edge.links import Link
 from tracker.edge.location import location
 from tracker.edge.metrics import Metrics
-from tracker.edge.pipeline import Pipeline
 from tracker.edge.spill import Spill
 from tracker.edge.standby import Kept, Standby
 from tracker.edge.ulids import UlidSource
@@ -78,7 +78,7 @@ class Clicks:
     def __init__(
         self,
         *,
-        pipeline: Pipeline,
+        pipeline: Way,
         spill: Spill,
         standby: Standby,
         metrics: Metrics,
@@ -154,7 +154,7 @@ class Clicks:
             self._begin(self._refused(click, reply))
             return
         try:
-            self._pipeline.accepted()
+            self._pipeline.accepted(click.link.keys.log)
             target, visitor = self._claimed(click, reply)
         except Exception:
             self._failed(click.link, click.visit.visit_id, click.answer)
@@ -172,7 +172,7 @@ class Clicks:
     async def _refused(self, click: Click, reply: Any) -> None:
         """A claim without an answer is spilled; one refused for want of its function is sent once more."""
         try:
-            if isinstance(reply, hiredis.ReplyError) and await self._pipeline.refused(reply):
+            if isinstance(reply, hiredis.ReplyError) and await self._pipeline.refused(reply, click.link.keys.log):
                 again: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
                 keys = click.link.keys
                 if self._pipeline.claim(keys.log, claim_keys(keys, click.records), click.arguments, again.set_result):
@@ -253,13 +253,14 @@ class Clicks:
 
     async def _store(self, entry: Entry) -> None:
         """Put an entry that takes no lease into the log, or into the spill."""
+        key = log_key(entry.shard)
         for _ in range(2):
-            waiter = self._pipeline.submit(log_command(entry))
+            waiter = self._pipeline.submit(log_command(entry), key)
             reply = await waiter if waiter is not None else None
             if type(reply) is bytes:
-                self._pipeline.accepted()
+                self._pipeline.accepted(key)
                 return
-            if not (isinstance(reply, hiredis.ReplyError) and await self._pipeline.refused(reply)):
+            if not (isinstance(reply, hiredis.ReplyError) and await self._pipeline.refused(reply, key)):
                 break
         await self._put_aside(entry)
 

@@ -31,7 +31,9 @@ SNAPSHOT_NAME = "links.snapshot"
 UNKNOWN_SECONDS = 2.0
 UNKNOWN_LIMIT = 10_000
 LOOKUPS_LIMIT = 64  # ids asked for at once; beyond it strangers are guessing
-SCAN_COUNT = 1000
+LOOKUPS_WHILE_LOADING = 2000
+SCAN_COUNT = 250
+SCAN_PAUSE_SECONDS = 0.005  # between pages once the links are known: clicks go between
 OPEN_LIMIT = 20_000  # links kept decoded, about 1.5 kB each
 
 _LINK_ID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
@@ -71,6 +73,8 @@ class LinkMap:
         self._changed = False
         self._touched: set[str] | None = None
         self.loaded = False
+        self.tried = asyncio.Event()
+        """Set once reading all links has succeeded or failed."""
 
     def __len__(self) -> int:
         return len(self._links)
@@ -111,7 +115,7 @@ class LinkMap:
         if running is not None:
             await asyncio.wait([running])
             return self.get(link_id)
-        if len(self._asking) >= LOOKUPS_LIMIT:
+        if len(self._asking) >= (LOOKUPS_LIMIT if self.loaded else LOOKUPS_WHILE_LOADING):
             return None
         answered = self._asking[link_id] = loop.create_future()
         try:
@@ -143,7 +147,7 @@ class LinkMap:
             self._changed = True
 
     async def refresh(self, client: valkey.Client) -> None:
-        """Read all links, a thousand at a time so that neither side is held up. Raises RedisError."""
+        """Read all links, a few at a time so that neither side is held up. Raises RedisError."""
         self._touched = set()
         seen: set[str] = set()
         try:
@@ -158,20 +162,28 @@ class LinkMap:
                         self.put(link_id, raw)
                 if not cursor:
                     break
+                if self.loaded:
+                    await asyncio.sleep(SCAN_PAUSE_SECONDS)
             for link_id in self._links.keys() - seen - self._touched:
                 self.put(link_id, None)
         finally:
             self._touched = None
         self.loaded = True
+        self.tried.set()
 
     async def follow(self, client: valkey.Client) -> None:
         """Stay fresh until cancelled."""
         while True:
             try:
-                async with client.pubsub() as changes:
+                server = await valkey.server_of(client, LINKS_KEY)  # a message reaches all nodes of a cluster
+                async with server.pubsub() as changes:
                     await changes.subscribe(LINKS_CHANNEL)
-                    await self._follow(client, changes)
+                    await self._follow(server, changes)
             except (RedisError, OSError, TimeoutError) as error:
+                self.tried.set()
+                if not self.loaded:
+                    self.load_snapshot()
+                valkey.doubt(client)
                 log.warning("edge.links_stale", error=str(error)[:200])
                 await asyncio.sleep(1.0)
 

@@ -9,13 +9,13 @@ write within the budget.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Callable
 from typing import Any
 
 import hiredis
 import structlog
-from redis.asyncio.connection import parse_url
 
 from tracker.edge.claim import Library, pack
 from tracker.edge.wire import Reply, Session, Waiter, Wire, answer, dial
@@ -35,18 +35,24 @@ class Unavailable(Exception):
 
 
 class Pipeline:
-    """The shared connection with its breaker. `start()` it in the loop it serves; `submit` from that loop only."""
+    """The shared connections to one server, with their breaker. `start()` it in the loop it serves; call it from there only.
+
+    `options`: of the connection, as redis-py parses a URL. `probe`: names the key that is written to see whether the server
+    takes writes. The `key` that some methods want is for `cluster.ClusterPipeline`, which looks alike.
+    """
 
     def __init__(
         self,
-        url: str,
+        options: dict[str, Any],
         timeout_ms: int,
         library: Library,
         *,
         observe: Callable[[float, int], None] = lambda seconds, commands: None,
         on_up: Callable[[], None] = lambda: None,
+        probe: Callable[[], str] = lambda: PROBE_KEY,
     ) -> None:
-        self._options = parse_url(url)
+        self._options = options
+        self._probe = probe
         self._budget = timeout_ms / 1000
         self._tick = self._budget / 10
         self._library = library
@@ -83,6 +89,15 @@ class Pipeline:
         if session is not None:
             session.fail("the edge stopped")
 
+    async def leave(self, seconds: float) -> None:
+        """Stop once all that was asked is answered, at the latest after `seconds`."""
+        session = self._session
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while session is not None and session is self._session and session.waiting:  # noqa: ASYNC110
+                    await asyncio.sleep(self._tick)
+        await self.stop()
+
     def claim(self, log: str, keys: tuple[str, ...], arguments: tuple[str | bytes, ...], waiter: Waiter) -> bool:
         """Queue a claim; the waiter gets its part of the reply, a ReplyError, or None when it was not answered in time.
 
@@ -94,7 +109,7 @@ class Pipeline:
         session.claim(log, keys, arguments, waiter)
         return True
 
-    def submit(self, command: bytes) -> asyncio.Future[Reply] | None:
+    def submit(self, command: bytes, key: str) -> asyncio.Future[Reply] | None:
         """Queue a packed command. The future gets the reply, a ReplyError, or None when it was not answered in time.
 
         Returns None at once while the breaker is open.
@@ -115,12 +130,12 @@ class Pipeline:
             self._loop.call_later(self._tick, self._watch)
         return session
 
-    async def refused(self, error: hiredis.ReplyError) -> bool:
+    async def refused(self, error: hiredis.ReplyError, key: str) -> bool:
         """Note an error reply. Returns True when the command may be sent once more: it only missed its function."""
         text = str(error)
         if "unction not found" in text and self._session is not None:
             if self._loading is None or self._loop.time() - self._loaded_at > self._budget:
-                self._loading, self._loaded_at = self.submit(self._library.load_command), self._loop.time()
+                self._loading, self._loaded_at = self.submit(self._library.load_command, key), self._loop.time()
             if self._loading is not None:
                 await asyncio.wait([self._loading])
             return True
@@ -129,7 +144,7 @@ class Pipeline:
             self._open(f"Valkey refuses clicks: {text[:120]}")
         return False
 
-    def accepted(self) -> None:
+    def accepted(self, key: str) -> None:
         """Note that a command was carried out."""
         self._refusals = 0
 
@@ -186,32 +201,33 @@ class Pipeline:
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 for _ in range(WIRES):
-                    wire = await dial(self._options, session)
-                    for command in self._greeting():
-                        await self._must(session, wire, command)
-                await self._must(session, wire, self._library.load_command)
+                    wire = await greet(session, self._options)
+                await must(session, wire, self._library.load_command)
             # Only a write shows that Valkey is neither full, read-only nor loading; only a prompt one that it keeps up.
             async with asyncio.timeout(self._budget):
-                await self._must(session, wire, pack(("SET", PROBE_KEY, "1", "PX", "60000")))
+                await must(session, wire, pack(("SET", self._probe(), "1", "PX", "60000")))
         except BaseException:
             session.fail("not usable")
             raise
         return session
 
-    def _greeting(self) -> list[bytes]:
-        options = self._options
-        commands = []
-        if options.get("password"):
-            user = (options["username"],) if options.get("username") else ()
-            commands.append(pack(("AUTH", *user, options["password"])))
-        if options.get("db"):
-            commands.append(pack(("SELECT", str(options["db"]))))
-        return commands
 
-    @staticmethod
-    async def _must(session: Session, wire: Wire, command: bytes) -> None:
-        reply = await session.ask(wire, command)
-        if reply is None:
-            raise Unavailable(session.lost.result())
-        if isinstance(reply, hiredis.ReplyError):
-            raise Unavailable(f"Valkey refuses us: {str(reply)[:120]}")
+async def greet(session: Session, options: dict[str, Any]) -> Wire:
+    """Add a connection to `session` and sign in. Raises Unavailable and OSError."""
+    wire = await dial(options, session)
+    if options.get("password"):
+        user = (options["username"],) if options.get("username") else ()
+        await must(session, wire, pack(("AUTH", *user, options["password"])))
+    if options.get("db"):
+        await must(session, wire, pack(("SELECT", str(options["db"]))))
+    return wire
+
+
+async def must(session: Session, wire: Wire, command: bytes) -> Reply:
+    """The reply to a command. Raises Unavailable when it is refused or lost."""
+    reply = await session.ask(wire, command)
+    if isinstance(reply, hiredis.ReplyError):
+        raise Unavailable(f"Valkey refuses us: {str(reply)[:120]}")
+    if reply is None and session.lost.done():
+        raise Unavailable(session.lost.result())
+    return reply

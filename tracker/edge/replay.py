@@ -70,6 +70,7 @@ class Replayer:
                     else:
                         self._wake.set()  # more was spilled meanwhile
                 except (RedisError, OSError, NotDurable) as error:
+                    valkey.doubt(self._client)
                     log.warning("edge.replay_postponed", error=str(error)[:200])
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_SECONDS):  # wait_for of Python 3.11 can swallow a cancellation
@@ -97,6 +98,7 @@ class Replayer:
                 return 0  # another edge was done with it between our look and our lock
             count = 0
             damage = ""
+            shards: set[int] = set()
             entries = read_entries(file)
             while True:
                 batch: list[Entry] = []
@@ -105,12 +107,14 @@ class Replayer:
                         batch.append(entry)
                 except Damaged as error:
                     damage = str(error)
-                await self._append(batch)
+                for shard in sorted({entry.shard for entry in batch}):
+                    await self._append(shard, [entry for entry in batch if entry.shard == shard])
+                    shards.add(shard)
                 count += len(batch)
                 if len(batch) < BATCH:
                     break
-            if count:
-                await self._confirm()
+            for shard in sorted(shards):
+                await self._confirm(shard)
             if damage:
                 log.error("edge.spill_damaged", file=path.name, at=damage, entries_replayed=count)
                 os.rename(path, path.with_suffix(DAMAGED_SUFFIX))  # noqa: PTH104
@@ -120,12 +124,10 @@ class Replayer:
         log.info("edge.spill_replayed", file=path.name, entries=count)
         return count
 
-    async def _append(self, batch: list[Entry]) -> None:
-        if not batch:
-            return
-        pipe = self._client.pipeline(transaction=False)
+    async def _append(self, shard: int, batch: list[Entry]) -> None:
+        pipe = (await valkey.server_of(self._client, log_key(shard))).pipeline(transaction=False)
         for entry in batch:
-            pipe.execute_command("XADD", log_key(entry.shard), "*", *log_fields(entry, spilled=True))
+            pipe.execute_command("XADD", log_key(shard), "*", *log_fields(entry, spilled=True))
             remaining = entry.lease_end - AFTER_WINDOW_MS - time.time_ns() // 1_000_000
             if entry.by_visitor and remaining > 0:
                 pipe.set(entry.by_visitor, entry.record, px=remaining)
@@ -134,10 +136,11 @@ class Replayer:
                     pipe.zadd(entry.pool, {entry.member: entry.lease_end}, xx=True, gt=True)
         await pipe.execute()
 
-    async def _confirm(self) -> None:
+    async def _confirm(self, shard: int) -> None:
         # Under `appendfsync always` the replies came after the fsync already; under everysec this waits for it.
         try:
-            local, _ = await self._client.waitaof(1, 0, FSYNC_WAIT_MS)
+            server = await valkey.server_of(self._client, log_key(shard))
+            local, _ = await server.waitaof(1, 0, FSYNC_WAIT_MS)
         except ResponseError as error:
             log.warning("edge.replay_unconfirmed", error=str(error)[:120])  # no append-only file: the operator's choice
             return

@@ -20,10 +20,10 @@ from tracker.edge.app import Edge
 from tracker.edge.claim import Library
 from tracker.edge.click import Clicks
 from tracker.edge.client import ClientAddresses
+from tracker.edge.cluster import way_to
 from tracker.edge.links import LinkMap
 from tracker.edge.location import location
 from tracker.edge.metrics import Metrics
-from tracker.edge.pipeline import Pipeline
 from tracker.edge.protocol import EdgeProtocol
 from tracker.edge.replay import Replayer
 from tracker.edge.spill import Spill
@@ -39,6 +39,7 @@ from tracker.stores.urls import redis_url
 log = structlog.get_logger()
 
 START_WAIT_SECONDS = 0.5  # for Valkey; after it the edge serves from its snapshot
+LINKS_WAIT_SECONDS = 0.1
 DRAIN_SECONDS = 1.0  # after SIGTERM: not ready, still answering, asking keep-alive clients to leave
 GRACEFUL_SECONDS = 5
 KEEP_ALIVE_SECONDS = 75
@@ -63,7 +64,7 @@ class Service:
         self.client = valkey.connect(url)
         self.links = LinkMap(settings.spill_path, settings.base_url, last_resort)
         self.spill = Spill(settings.spill_path)
-        self.pipeline = Pipeline(
+        self.pipeline = way_to(
             url,
             settings.claim_timeout_ms,
             library,
@@ -110,16 +111,19 @@ class Service:
             raise StoreError(
                 f"Cannot use the spill folder {self.spill.folder}: {error.strerror}. Set CLICKBIND_SPILL_DIR."
             ) from error
+        following = asyncio.create_task(self.links.follow(self.client))
         if await self.pipeline.start(START_WAIT_SECONDS):
-            try:
-                await self.links.refresh(self.client)
-            except (valkey.RedisError, OSError) as error:
-                log.warning("edge.links_unread", error=str(error)[:200])
-        if not self.links.loaded:
-            found = self.links.load_snapshot()
-            log.warning("edge.started_without_valkey", links_from_snapshot=len(self.links) if found else None)
+            # Not all links need be here to begin: one that is missing is asked for when it is clicked.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LINKS_WAIT_SECONDS):
+                    await self.links.tried.wait()
+        if not self.links.loaded and (self.links.tried.is_set() or not self.pipeline.up):
+            self.links.load_snapshot()
+        if not self.pipeline.up:
+            links = len(self.links) if self.links.loaded else None
+            log.warning("edge.started_without_valkey", why=self.pipeline.trouble, links_from_snapshot=links)
         self._tasks = [
-            asyncio.create_task(self.links.follow(self.client)),
+            following,
             asyncio.create_task(self.replayer.run()),
             asyncio.create_task(self.standby.run()),
         ]
@@ -134,7 +138,7 @@ class Service:
                 await self.standby.give_all_back()
         await self.pipeline.stop()
         await self.spill.stop()
-        await self.client.aclose()
+        await valkey.close(self.client)
 
 
 async def end(task: asyncio.Task[None]) -> None:

@@ -107,6 +107,7 @@ class Standby:
                 try:
                     await self.fill(time.time_ns() // 1_000_000)
                 except (RedisError, OSError) as error:
+                    valkey.doubt(self._client)
                     log.debug("edge.stash_not_filled", error=str(error)[:120])
             await asyncio.sleep(LOOK_SECONDS)
 
@@ -129,15 +130,14 @@ class Standby:
             await self._give_back(pool)
 
     async def _borrow(self, pool: str, stash: deque[str], now_ms: int) -> None:
-        found = await self._client.fcall(
-            self._function, 1, pool, str(now_ms), str(now_ms + HOLD_MS), str(STASH - len(stash))
-        )
+        server = await valkey.server_of(self._client, pool)
+        found = await server.fcall(self._function, 1, pool, str(now_ms), str(now_ms + HOLD_MS), str(STASH - len(stash)))
         stash.extend(member.decode() for member in found)
         self._renewed_at.setdefault(pool, now_ms)
 
     async def _renew(self, pool: str, stash: deque[str], now_ms: int) -> None:
         held = list(stash)
-        pipe = self._client.pipeline(transaction=False)
+        pipe = (await valkey.server_of(self._client, pool)).pipeline(transaction=False)
         for member in held:
             pipe.zadd(pool, {member: now_ms + HOLD_MS}, xx=True)
             pipe.zscore(pool, member)
@@ -151,4 +151,5 @@ class Standby:
         stash = self._stashes.pop(pool, None)
         if stash:
             now_ms = time.time_ns() // 1_000_000
-            await self._client.zadd(pool, dict.fromkeys(stash, now_ms), xx=True)
+            server = await valkey.server_of(self._client, pool)
+            await server.zadd(pool, dict.fromkeys(stash, now_ms), xx=True)

@@ -85,6 +85,7 @@ async def test_a_snapshot_is_read_back(tmp_path: Path) -> None:
 
 async def test_unknown_ids_are_asked_for_once_and_strangers_cannot_flood(tmp_path: Path) -> None:
     links = new_map(tmp_path)
+    links.loaded = True
     asked: list[str] = []
     gate = asyncio.Event()
 
