@@ -36,6 +36,8 @@ class Cluster(RedisCluster):  # type: ignore[misc, unused-ignore]
             **options,
         )
         self._make = make
+        self._asked = address.nodes
+        self._turn = 0
         self._servers: dict[tuple[str, int], redis_async.Redis] = {}
         self._doubted = False
         self._looked_at = 0.0
@@ -68,10 +70,21 @@ class Cluster(RedisCluster):  # type: ignore[misc, unused-ignore]
         if node is None:
             self._doubted = True
             raise AwayError(f"no master has {key}")
-        address = (node.host, int(node.port))
-        if address not in self._servers:
-            self._servers[address] = self._make(*address)
-        return self._servers[address]
+        return self._server(node.host, int(node.port))
+
+    def pubsub(self, **options: Any) -> Any:  # type: ignore[override, unused-ignore]
+        """A subscriber at some node: every node passes every message on. After a failure the next call takes another.
+
+        (redis-py's own subscriber needs the cluster's map before its first use, and stays with a node that is gone.)
+        """
+        nodes = [(node.host, int(node.port)) for node in self.get_nodes()] or self._asked
+        self._turn += 1
+        return self._server(*nodes[self._turn % len(nodes)]).pubsub(**options)
+
+    def _server(self, host: str, port: int) -> redis_async.Redis:
+        if (host, port) not in self._servers:
+            self._servers[host, port] = self._make(host, port)
+        return self._servers[host, port]
 
     def doubt(self) -> None:
         """A server sent us away or did not answer: look at the map before it is used again."""
