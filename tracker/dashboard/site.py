@@ -10,10 +10,34 @@ from litestar.response import Redirect
 from tracker.dashboard import failures
 from tracker.dashboard.assets import static_file
 from tracker.dashboard.headers import add_headers
-from tracker.dashboard.pages import door, explanation, link, link_form, link_lists, link_more, links, overview
+from tracker.dashboard.pages import (
+    deliveries,
+    door,
+    explanation,
+    link,
+    link_form,
+    link_lists,
+    link_more,
+    links,
+    overview,
+    postback_form,
+    postbacks,
+)
 from tracker.dashboard.rendering import PLACES
 
-PAGES = (door, overview, links, link_form, link, link_lists, link_more, explanation)
+PAGES = (
+    door,
+    overview,
+    links,
+    link_form,
+    link,
+    link_lists,
+    link_more,
+    postbacks,
+    postback_form,
+    deliveries,
+    explanation,
+)
 
 
 @get("/", permission="public", include_in_schema=False)
