@@ -39,6 +39,13 @@ class Clerk:
 
     def settle(self, finished: Finished) -> None:
         """Settle a delivery and log its attempt, soon."""
+        claimed = finished.claimed
+        log.debug(
+            "delivery.attempted",
+            event_id=claimed.event_id,
+            destination_id=claimed.destination_id,
+            outcome=finished.outcome,
+        )
         self._finished.append(finished)
         self._work.set()
 
