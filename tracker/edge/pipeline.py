@@ -27,6 +27,8 @@ RETRY_SECONDS = (0.02, 0.5)  # first and longest pause between attempts to conne
 REFUSALS_TO_OPEN = 5
 MAX_WAITING = 20_000  # claims in flight: beyond it Valkey is not keeping up, whatever the clock says
 WIRES = 4
+IDLE_SECONDS = 0.5
+_PING = pack(("PING",))
 PROBE_KEY = "cb:edge:probe"
 
 
@@ -194,7 +196,13 @@ class Pipeline:
             if not first.done():
                 first.set_result(None)
             self._on_up()
-            self._open(await asyncio.shield(session.lost))
+            while not session.lost.done():
+                await asyncio.wait([session.lost], timeout=IDLE_SECONDS)
+                if not session.waiting:
+                    self.submit(
+                        _PING, ""
+                    )  # a server that hangs while nobody clicks shall not surprise the first who does
+            self._open(session.lost.result())
 
     async def _connect(self) -> Session:
         session = Session(self._loop, self._library.function, self._observe)

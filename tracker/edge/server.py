@@ -30,6 +30,7 @@ from tracker.edge.spill import Spill
 from tracker.edge.standby import Standby
 from tracker.edge.visit import VisitReader
 from tracker.edge.visitor import Fingerprints, VisitorCookie
+from tracker.handover import inherited_listener, open_listener, tell_ready
 from tracker.secrets import Secrets, installation_key
 from tracker.settings import ConfigurationError, Settings
 from tracker.stores import valkey
@@ -151,11 +152,17 @@ async def end(task: asyncio.Task[None]) -> None:
 class EdgeServer(uvicorn.Server):
     """uvicorn that drains before it closes, and ends with exit code 0 after SIGTERM."""
 
-    def __init__(self, config: uvicorn.Config, app: Edge, drain_seconds: float) -> None:
+    def __init__(self, config: uvicorn.Config, app: Edge, drain_seconds: float, handed: bool = False) -> None:
+        """`handed`: the supervisor keeps the listening socket, so new connections can wait there for our successor."""
         super().__init__(config)
         self._edge = app
         self._drain_seconds = drain_seconds
+        self._handed = handed
         self._leave_at: float | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        tell_ready()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self._leave_at is None and sig == signal.SIGTERM:
@@ -166,6 +173,11 @@ class EdgeServer(uvicorn.Server):
             self.should_exit = True
 
     async def on_tick(self, counter: int) -> bool:
+        if self._leave_at is not None and self._handed:
+            # Take no further connection; whoever is connected has the time of the drain to say what they want.
+            for server in self.servers:
+                server.close()
+            self._handed = False
         if self._leave_at is not None and time.monotonic() >= self._leave_at:
             self.should_exit = True
         return await super().on_tick(counter)
@@ -192,20 +204,7 @@ def server_config(app: Any) -> uvicorn.Config:
 
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket other edge processes may share. Raises StoreError naming the address when it cannot be had."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if hasattr(socket, "SO_REUSEPORT"):
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise StoreError(
-            f"Cannot listen on {host}:{port}: {error.strerror}. Set CLICKBIND_EDGE_HOST or CLICKBIND_EDGE_PORT."
-        ) from error
-    listener.setblocking(False)
-    return listener
+    return open_listener(host, port, "CLICKBIND_EDGE")
 
 
 async def serve(settings: Settings) -> None:
@@ -213,13 +212,16 @@ async def serve(settings: Settings) -> None:
     service = Service(settings)
     await service.start()
     try:
-        listener = listen(settings.edge_host, settings.edge_port)
+        handed = inherited_listener()
+        listener = handed or listen(settings.edge_host, settings.edge_port)
         log.info("edge.serving", host=settings.edge_host, port=listener.getsockname()[1], links=len(service.links))
         # What start-up made lives for ever: keep it out of every later collection. A request leaves no cycles behind, so
         # looking for some every 700 objects, Python's default, is 3 % of the processor time for nothing.
         gc.freeze()
         gc.set_threshold(20_000, 20, 20)
-        await EdgeServer(server_config(service.app), service.app, DRAIN_SECONDS).serve(sockets=[listener])
+        await EdgeServer(server_config(service.app), service.app, DRAIN_SECONDS, handed is not None).serve(
+            sockets=[listener]
+        )
     finally:
         await service.stop()
 

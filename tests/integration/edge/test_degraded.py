@@ -148,6 +148,49 @@ async def test_a_hung_valkey_holds_nobody_up(server: EmbeddedValkey, tmp_path: P
         assert spilled == Counter([f"h{n}" for n in range(20)] + [f"s{n}" for n in range(50)])
 
 
+async def test_a_valkey_that_hangs_while_nobody_clicks_is_noticed(server: EmbeddedValkey, tmp_path: Path) -> None:
+    async with edge(server, tmp_path) as world:
+        await world.put_link()
+        await world.fill_pool(5)
+        assert (await world.request(query=b"ecid=1")).location != RESERVE_URL
+        assert server.process is not None
+        os.kill(server.process.pid, signal.SIGSTOP)
+
+        async def is_noticed() -> bool:
+            return b"Valkey did not answer within the claim budget" in (await world.request("/health/ready")).body
+
+        await until(is_noticed)
+        opened = world.service.pipeline.opened
+        assert (await world.request(query=b"ecid=2")).location == RESERVE_URL  # at once: nothing was asked of Valkey
+        assert world.service.pipeline.opened == opened == 1
+        os.kill(server.process.pid, signal.SIGCONT)
+        await until(lambda: is_ready(world))
+        await until(lambda: is_replayed(world))
+        assert [entry.visit.ecid for entry in await entries(world)] == ["1", "2"]
+
+
+async def test_a_replay_cut_short_begins_again_and_changes_nothing(server: EmbeddedValkey, tmp_path: Path) -> None:
+    folder = tmp_path / "edge" / "spill"
+    left = Spill(folder)
+    for number in range(1200):
+        left._write(_frame(number))
+    await left.seal()
+    (path,) = folder.glob("*.spill")
+    content = path.read_bytes()
+    async with edge(server, tmp_path) as world:
+        await until(lambda: is_replayed(world))
+        first = [(entry.click, entry.visit, entry.lease, entry.member) for entry in await entries(world)]
+        path.write_bytes(content)  # as if it had died before it could delete the file
+        world.service.replayer.wake()
+
+        async def is_gone() -> bool:
+            return not path.exists()
+
+        await until(is_gone)
+        again = [(entry.click, entry.visit, entry.lease, entry.member) for entry in await entries(world)]
+        assert again == first * 2
+
+
 async def test_a_full_valkey_is_a_failed_claim(server: EmbeddedValkey, tmp_path: Path) -> None:
     async with edge(server, tmp_path) as world:
         await world.put_link()
