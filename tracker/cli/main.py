@@ -99,6 +99,7 @@ def _up(settings: Settings, options: argparse.Namespace) -> int:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, supervisor.request_stop)
+        loop.add_signal_handler(signal.SIGHUP, supervisor.request_replace)
         try:
             await supervisor.start(lambda text: print(f"{text} …", file=sys.stderr, flush=True))
             print(
