@@ -17,6 +17,7 @@ import pytest
 
 from loadtests.demo import stage as stage_module
 from loadtests.demo.stage import Stage
+from tests.acceptance.conftest import ANY_PORTS
 from tests.integration.edge.conftest import PHONE
 from tracker.settings import Settings
 
@@ -116,7 +117,7 @@ async def test_a_busy_day_leaves_no_secret_in_the_logs() -> None:
     with tempfile.TemporaryDirectory(prefix="cb-logs-") as name:
         Path(name).chmod(0o711)
         path = Path(name) / "log"
-        stage = Overheard(Settings(), Path(name) / "data", 4, 3)
+        stage = Overheard(ANY_PORTS, Path(name) / "data", 4, 3)
         with standard_error_into(path):
             try:
                 await stage.start(lambda text: None)
