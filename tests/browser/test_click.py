@@ -3,38 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
 from aiohttp import web
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser
 
 from loadtests.demo.stage import Stage
-from tests.acceptance.conftest import stage  # noqa: F401
 from tracker.stores.urls import database_url
 
 PERSON = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
-
-
-@pytest.fixture(scope="session")
-async def browser() -> AsyncIterator[Browser]:
-    """Debian's Chromium, headless."""
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    assert path, "no Chromium: `make test` installs it"
-    async with async_playwright() as playwright:
-        started = await playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield started
-        await started.close()
 
 
 @pytest.fixture
-async def ad_page(stage: Stage) -> AsyncIterator[str]:  # noqa: F811
+async def ad_page(stage: Stage) -> AsyncIterator[str]:
     """A publisher's page with the ad's link on it."""
     link = f"{stage.link_url('native')}?ecid=browser-1&fbclid=IwARbrowser&utm_source=page"
 
@@ -53,7 +36,7 @@ async def ad_page(stage: Stage) -> AsyncIterator[str]:  # noqa: F811
     await runner.cleanup()
 
 
-async def test_a_person_clicks_lands_and_subscribes(stage: Stage, browser: Browser, ad_page: str) -> None:  # noqa: F811
+async def test_a_person_clicks_lands_and_subscribes(stage: Stage, browser: Browser, ad_page: str) -> None:
     # Headless Chromium says so in its user agent, and is a bot to us; a person's does not.
     context = await browser.new_context(user_agent=PERSON)
     page = await context.new_page()

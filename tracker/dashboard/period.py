@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from litestar import Request
 
 from tracker.dashboard.address import Address
+from tracker.reports.ranges import Step
 
 PRESETS = {
     "today": "Today",
@@ -20,6 +21,7 @@ PRESETS = {
     "month": "This month",
     "last-month": "Last month",
 }
+ALL_ZONES = frozenset(available_timezones())  # read once: it walks a folder
 ZONES = (
     "UTC", "Europe/London", "Europe/Lisbon", "Europe/Berlin", "Europe/Paris", "Europe/Madrid", "Europe/Warsaw", "Europe/Kyiv", "Europe/Bucharest",
     "Europe/Istanbul", "Europe/Moscow", "Asia/Dubai", "Asia/Karachi", "Asia/Kolkata", "Asia/Kathmandu", "Asia/Bangkok", "Asia/Jakarta",
@@ -53,14 +55,14 @@ class Period:
         return (self.last - self.first).days + 1
 
     @property
-    def step(self) -> str:
+    def step(self) -> Step:
         """How finely a series of this period is drawn: 'hour', 'day' or 'month'."""
         return "hour" if self.days <= 2 else "day" if self.days <= 400 else "month"
 
 
 def known_zone(*wishes: str) -> str:
     """The first of the wishes that is a time zone; UTC when none is."""
-    return next((wish for wish in wishes if wish in available_timezones()), "UTC")
+    return next((wish for wish in wishes if wish in ALL_ZONES), "UTC")
 
 
 def person_zone(request: Request[Any, Any, Any]) -> ZoneInfo:
@@ -75,10 +77,19 @@ def read_period(asked: Address, kept_zone: str, now: datetime | None = None, def
     preset = asked.get("range")
     if asked.get("from") or asked.get("to"):
         period = _dates(asked, zone, today)
+        # A form sends the dates it shows along with the preset they came from: unchanged, the preset stands.
+        if period is not None and preset in PRESETS and (period.first, period.last) == preset_days(preset, today):
+            return Period(period.first, period.last, zone, preset)
         if period is not None:
             return period
         first, last = preset_days(default, today)
-        return Period(first, last, zone, default, "These dates cannot be: use two days like 2026-11-01, the first one first, at most five years apart.")
+        return Period(
+            first,
+            last,
+            zone,
+            default,
+            "These dates cannot be: use two days like 2026-11-01, the first one first, at most five years apart.",
+        )
     if preset not in PRESETS:
         preset = default
     first, last = preset_days(preset, today)

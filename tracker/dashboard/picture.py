@@ -5,6 +5,7 @@ Time runs from left to right, long gaps drawn shorter: what matters is the order
 
 from __future__ import annotations
 
+import itertools
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -45,7 +46,9 @@ class Scale:
 def scale(times: Sequence[datetime]) -> Scale:
     """The scale of these instants; at least one."""
     found = sorted(set(times))
-    steps = [1 + 1.2 * math.log10(1 + (after - before).total_seconds() / 20) for before, after in zip(found, found[1:], strict=False)]
+    steps = [
+        1 + 1.2 * math.log10(1 + (after - before).total_seconds() / 20) for before, after in itertools.pairwise(found)
+    ]
     whole = sum(steps) or 1
     places = [float(LEFT)]
     for step in steps:
@@ -58,19 +61,25 @@ def picture(told: Explanation, zone: ZoneInfo) -> Markup:
     clicks = _clicks(told)
     money = [one for one in told.conversions if one.type != "new_subscriber"][-MOST_CONVERSIONS:]
     times = [visit.at for click in clicks for visit in click.visits]
-    times += [one.at for one in told.subscriptions] + [one.at for one in money] + [one.valid_from for one in told.bindings]
+    times += (
+        [one.at for one in told.subscriptions] + [one.at for one in money] + [one.valid_from for one in told.bindings]
+    )
     if not times:
         return Markup()
     scaled = scale(times)
     fan_y = TOP + LANE * len(clicks) + 16
     height = fan_y + 84
-    won = {one.click_id for one in told.subscriptions if one.click_id} | {one.click_id for one in told.bindings if one.retracted_at is None}
+    won = {one.click_id for one in told.subscriptions if one.click_id} | {
+        one.click_id for one in told.bindings if one.retracted_at is None
+    }
     lanes = {click.click_id: TOP + LANE * index for index, click in enumerate(clicks)}
     parts = [_axis(scaled, height, zone)]
     parts += [_lane(click, lanes[click.click_id], scaled, click.click_id in won, zone) for click in clicks]
     parts += _belongs(told.bindings, lanes, scaled, fan_y)
     parts.append(_text(8, fan_y - 4, "The fan", "") + _text(8, fan_y + 11, _fan_name(told), "soft"))
-    parts.append(Markup('<line class="rule" x1="{}" y1="{}" x2="{}" y2="{}"/>').format(LEFT - 14, fan_y, WIDTH - 8, fan_y))
+    parts.append(
+        Markup('<line class="rule" x1="{}" y1="{}" x2="{}" y2="{}"/>').format(LEFT - 14, fan_y, WIDTH - 8, fan_y)
+    )
     parts += [_credit(one, lanes, scaled, fan_y) for one in told.subscriptions]
     parts += _money(money, scaled, fan_y, zone)
     label = "Timeline: " + " ".join(told.sentences)
@@ -95,9 +104,9 @@ def _lane(click: ClickCard, y: int, scaled: Scale, won: bool, zone: ZoneInfo) ->
         end = max(scaled.x(click.leased_until), start + 6)
         title = f"{click.lease.capitalize()} lease until {numbers.moment(click.leased_until, zone)}"
         lines.append(
-            Markup('<rect class="lease{}" x="{:.1f}" y="{}" width="{:.1f}" height="16" rx="4"><title>{}</title></rect>').format(
-                "" if won else " lost", start, y - 8, end - start, title
-            )
+            Markup(
+                '<rect class="lease{}" x="{:.1f}" y="{}" width="{:.1f}" height="16" rx="4"><title>{}</title></rect>'
+            ).format("" if won else " lost", start, y - 8, end - start, title)
         )
     for visit in click.visits:
         title = f"Visit on {numbers.moment(visit.at, zone)}, known by {visit.visitor_by}"
@@ -129,7 +138,11 @@ def _belongs(bindings: Sequence[BindingCard], lanes: dict[str, int], scaled: Sca
         last = index == len(believed) - 1
         end = WIDTH - 12.0 if last else scaled.x(believed[index + 1].valid_from) - 5
         title = f"Belongs to click {card.click_id} from here on, {card.confidence:.0%} sure"
-        parts.append(Markup('<path class="belongs" d="M{:.1f} {}H{:.1f}"><title>{}</title></path>').format(start, fan_y, max(end, start + 1), title))
+        parts.append(
+            Markup('<path class="belongs" d="M{:.1f} {}H{:.1f}"><title>{}</title></path>').format(
+                start, fan_y, max(end, start + 1), title
+            )
+        )
         if card.rule == "clicked_again" and card.click_id in lanes:
             parts.append(Markup('<path class="credit" d="M{:.1f} {}V{}"/>').format(start, lanes[card.click_id], fan_y))
     return parts
@@ -143,7 +156,9 @@ def _money(conversions: Sequence[ConversionCard], scaled: Scale, fan_y: int, zon
         amount = "" if card.amount_gross_cents is None else numbers.money(card.amount_gross_cents)
         kind = card.transaction_type or card.type.replace("_", " ")
         title = f"{kind} {amount} on {numbers.moment(card.at, zone)}"
-        parts.append(_dot(x, fan_y, "taken" if card.retracted_at else "money" if card.type == "new_transaction" else "", title))
+        parts.append(
+            _dot(x, fan_y, "taken" if card.retracted_at else "money" if card.type == "new_transaction" else "", title)
+        )
         if amount and x - free_from > 54:
             parts.append(_text(x, fan_y - 12, amount, "", "middle"))
             free_from = x
@@ -178,7 +193,9 @@ def _fan_name(told: Explanation) -> str:
 
 
 def _dot(x: float, y: float, kind: str, title: str) -> Markup:
-    return Markup('<circle class="dot {}" cx="{:.1f}" cy="{}" r="5.5"><title>{}</title></circle>').format(kind, x, y, title)
+    return Markup('<circle class="dot {}" cx="{:.1f}" cy="{}" r="5.5"><title>{}</title></circle>').format(
+        kind, x, y, title
+    )
 
 
 def _text(x: float, y: float, words: str, kind: str, anchor: str = "start") -> Markup:

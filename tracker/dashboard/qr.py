@@ -17,5 +17,8 @@ def qr_code(text: str, label: str) -> Markup:
     drawing = out.getvalue().decode()
     path = drawing[drawing.index("<path") : drawing.rindex("</svg>")].replace(' stroke="#000"', "")
     return Markup('<svg class="qr" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
-        width, height, label, Markup(path)  # noqa: S704 - segno's own drawing, numbers only
+        width,
+        height,
+        label,
+        Markup(path),  # noqa: S704 - segno's own drawing, numbers only
     )

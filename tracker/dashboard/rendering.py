@@ -17,6 +17,7 @@ from tracker.access.sessions import cookie_name, csrf_token
 from tracker.dashboard import numbers
 from tracker.dashboard.assets import asset_url
 from tracker.dashboard.navigation import Place
+from tracker.dashboard.period import ALL_ZONES
 from tracker.management.services import Services
 
 THEMES = ("light", "dark")
@@ -40,7 +41,9 @@ def environment() -> jinja2.Environment:
         duration=numbers.duration,
         as_json=lambda value: msgspec.json.encode(value).decode(),
     )
-    made.globals.update(asset=asset_url, version=__version__, change=numbers.change, moment=numbers.moment, ago=numbers.ago)
+    made.globals.update(
+        asset=asset_url, version=__version__, change=numbers.change, moment=numbers.moment, ago=numbers.ago
+    )
     return made
 
 
@@ -66,7 +69,17 @@ def page(
         now=datetime.now(UTC),
         **context,
     )  # fmt: skip
-    return Response(body, status_code=status, media_type=MediaType.HTML)
+    response = Response(body, status_code=status, media_type=MediaType.HTML)
+    _remember(request, response)
+    return response
+
+
+def _remember(request: Request[Any, Any, Any], response: Response[str]) -> None:
+    """The time zone and the kind of revenue a person chose are theirs on every page from then on."""
+    for name, known in (("zone", ALL_ZONES), ("basis", {"gross", "net"})):
+        chosen = request.query_params.get(name, "")
+        if chosen in known and chosen != request.cookies.get(name):
+            response.set_cookie(name, chosen, max_age=31_536_000, path="/", httponly=True, samesite="lax")
 
 
 def fragment(template: str, *, status: int = 200, **context: Any) -> Response[str]:

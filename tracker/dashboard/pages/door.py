@@ -33,7 +33,9 @@ async def login_page(request: AnyRequest, services: NamedDependency[Services]) -
     if await first_run.needed(services.pool):
         return page(request, "door/first.html", title="Welcome")
     notice = "Your password is set. Log in with it." if address(request).get("reset") else ""
-    return page(request, "door/login.html", title="Log in", form=Form({"next": [address(request).get("next")]}), notice=notice)
+    return page(
+        request, "door/login.html", title="Log in", form=Form({"next": [address(request).get("next")]}), notice=notice
+    )
 
 
 @post("/login", permission=PUBLIC, from_browser=True, include_in_schema=False)
@@ -47,7 +49,9 @@ async def log_in(request: AnyRequest, services: NamedDependency[Services]) -> Re
         )
     except Refused as error:
         amiss = form.amiss({"": [_words(error)]}, ("",))
-        return _answered(page(request, "door/login.html", title="Log in", status=error.status, form=amiss, notice=""), error)
+        return _answered(
+            page(request, "door/login.html", title="Log in", status=error.status, form=amiss, notice=""), error
+        )
     return await _in(request, services, made.token, _inside(form.get("next")))
 
 
@@ -87,7 +91,9 @@ async def set_up(request: AnyRequest, services: NamedDependency[Services]) -> Re
             gate.address(request),
         )  # fmt: skip
     except Invalid as error:
-        return page(request, "door/setup.html", title="Set up", status=422, form=form.amiss(error.errors, (*SHOWN, "again")))
+        return page(
+            request, "door/setup.html", title="Set up", status=422, form=form.amiss(error.errors, (*SHOWN, "again"))
+        )
     return await _begin(request, services, user_id, team_id)
 
 
@@ -115,7 +121,9 @@ async def join(request: AnyRequest, services: NamedDependency[Services]) -> Resp
     except Refused as error:
         if error.status != 401:
             raise
-        return await _join(request, services, form.amiss({"password": ["This is not the password you log in with."]}, SHOWN), token)
+        return await _join(
+            request, services, form.amiss({"password": ["This is not the password you log in with."]}, SHOWN), token
+        )
     return await _begin(request, services, user_id, team_id)
 
 
@@ -151,7 +159,9 @@ async def _reset(request: AnyRequest, services: Services, form: Form, token: str
     if email is None:
         await gate_of(request).count_failure(request)
         raise Refused(404, "LINK_OVER", "This link is used or over; ask for another.")
-    return page(request, "door/reset.html", title="New password", status=422 if form.wrong else 200, form=form, email=email)
+    return page(
+        request, "door/reset.html", title="New password", status=422 if form.wrong else 200, form=form, email=email
+    )
 
 
 async def _begin(request: AnyRequest, services: Services, user_id: str, team_id: str) -> Redirect:

@@ -17,9 +17,9 @@ from tracker.dashboard.navigation import Place
 from tracker.dashboard.period import known_zone
 from tracker.dashboard.picture import picture
 from tracker.dashboard.rendering import page
+from tracker.dashboard.story import story
 from tracker.explain.explanation import Kind
 from tracker.explain.load import Ambiguous, explain
-from tracker.dashboard.story import story
 from tracker.management.errors import not_found
 from tracker.management.services import Services
 
@@ -34,7 +34,9 @@ async def ask(
     """Where one pastes an id: any of a fan's, a conversion's or a click's."""
     name = address(request).get("id")
     if not name:
-        return page(request, "explain/ask.html", title="Explain", caller=caller, services=services, name="", missing=False)
+        return page(
+            request, "explain/ask.html", title="Explain", caller=caller, services=services, name="", missing=False
+        )
     for kind in ("click", "conversion", "fan"):
         try:
             found = await explain(services.pool, KINDS[kind], name, team_id=caller.team_id)
@@ -42,7 +44,16 @@ async def ask(
             return Redirect(f"/explain/{kind}/{name}", status_code=303)
         if found is not None:
             return Redirect(f"/explain/{kind}/{name}", status_code=303)
-    return page(request, "explain/ask.html", title="Explain", status=404, caller=caller, services=services, name=name, missing=True)
+    return page(
+        request,
+        "explain/ask.html",
+        title="Explain",
+        status=404,
+        caller=caller,
+        services=services,
+        name=name,
+        missing=True,
+    )
 
 
 @get("/explain/{kind:str}/{name:str}", permission="reports.view", include_in_schema=False)
@@ -59,7 +70,9 @@ async def explanation(
     where = address(request)
     zone = known_zone(where.get("zone"), request.cookies.get("zone", ""))
     try:
-        told = await explain(services.pool, KINDS[kind], name, team_id=caller.team_id, account_id=where.get("account") or None)
+        told = await explain(
+            services.pool, KINDS[kind], name, team_id=caller.team_id, account_id=where.get("account") or None
+        )
     except Ambiguous as several:
         can_choose = await choices(services.pool, caller.team_id)
         accounts = [(one, can_choose.label(one)) for one in several.account_ids]

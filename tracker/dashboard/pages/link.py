@@ -66,7 +66,9 @@ async def link_page(
     now, points, rows = await asyncio.gather(
         total(db, team, report.range, wanted),
         series(db, team, report.range, report.period.step, wanted),
-        breakdown(db, team, report.range, dimension, wanted, column, descending, PAGE_SIZE + 1, (number - 1) * PAGE_SIZE),
+        breakdown(
+            db, team, report.range, dimension, wanted, column, descending, PAGE_SIZE + 1, (number - 1) * PAGE_SIZE
+        ),
     )
     points = so_far(points)
     before = None if report.before is None else await total(db, team, report.before, wanted)

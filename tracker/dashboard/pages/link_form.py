@@ -21,7 +21,16 @@ from tracker.management.errors import Invalid
 from tracker.management.services import Services
 from tracker.management.smart_links import NewSmartLink, SmartLink, SmartLinkChange
 
-FIELDS = ("account_id", "name", "link_type", "free_trial_days", "window_seconds", "fallback_url", "tags", "destination_ids")
+FIELDS = (
+    "account_id",
+    "name",
+    "link_type",
+    "free_trial_days",
+    "window_seconds",
+    "fallback_url",
+    "tags",
+    "destination_ids",
+)
 UNITS = {"minutes": 60, "hours": 3600, "days": 86400}
 LONGEST_WINDOW = 2_592_000
 MOST_DESTINATIONS = 200
@@ -32,7 +41,14 @@ async def new_link(
     request: Request[Any, Any, Any], caller: NamedDependency[Caller], services: NamedDependency[Services]
 ) -> Response[str]:
     """The empty form."""
-    start = Form({"link_type": ["tracking_link"], "window": ["6"], "unit": ["hours"], "account_id": [request.query_params.get("account", "")]})
+    start = Form(
+        {
+            "link_type": ["tracking_link"],
+            "window": ["6"],
+            "unit": ["hours"],
+            "account_id": [request.query_params.get("account", "")],
+        }
+    )
     return await _show(request, caller, services, start, None)
 
 
@@ -94,7 +110,7 @@ async def change_state(
         return Redirect("/links", status_code=303)
     if wanted not in ("active", "paused"):
         raise Invalid({"state": ["The state must be active, paused or deleted."]})
-    link = await smart_links.change(services, caller, smart_link_id, SmartLinkChange(state=wanted))
+    link = await smart_links.change(services, caller, smart_link_id, SmartLinkChange(state="paused" if wanted == "paused" else "active"))
     return Redirect(f"/links/{link.smart_link_id}?changed=1", status_code=303)
 
 
@@ -181,7 +197,9 @@ def _plain(name: str, message: str) -> str:
 
 
 def _form_of(link: SmartLink) -> Form:
-    unit = next(name for name in ("days", "hours", "minutes") if link.window_seconds % UNITS[name] == 0 or name == "minutes")
+    unit = next(
+        name for name in ("days", "hours", "minutes") if link.window_seconds % UNITS[name] == 0 or name == "minutes"
+    )
     amount = link.window_seconds / UNITS[unit]
     return Form(
         {

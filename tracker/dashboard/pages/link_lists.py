@@ -56,7 +56,9 @@ async def link_clicks(
         include_duplicates=where.get("duplicates") == "show",
         search=where.get("search") or None,
     )
-    rows = await clicks.page(services.pool, caller.team_id, wanted, limit=PAGE_SIZE + 1, after=where.get("after") or None)
+    rows = await clicks.page(
+        services.pool, caller.team_id, wanted, limit=PAGE_SIZE + 1, after=where.get("after") or None
+    )
     return page(
         request, "link/clicks.html", title=f"Clicks of {link.name}", caller=caller, services=services,
         **await frame(services, caller, link, "/clicks"), report=report, where=where, presets=PRESETS, zones=ZONES,
@@ -83,7 +85,9 @@ async def link_conversions(
         types=(kind,) if kind in TYPES else conversions.USUAL,
         include_bots=where.get("bots") != "hide",
     )
-    rows = await conversions.page(services.pool, caller.team_id, wanted, limit=PAGE_SIZE + 1, after=where.get("after") or None)
+    rows = await conversions.page(
+        services.pool, caller.team_id, wanted, limit=PAGE_SIZE + 1, after=where.get("after") or None
+    )
     return page(
         request, "link/conversions.html", title=f"Conversions of {link.name}", caller=caller, services=services,
         **await frame(services, caller, link, "/conversions"), report=report, where=where, presets=PRESETS, zones=ZONES, types=TYPES,
@@ -112,7 +116,13 @@ async def link_fans(
     number = where.number("page", 1, 10_000)
     first = (number - 1) * PAGE_SIZE
     rows = await fans.page(
-        services.pool, caller.team_id, wanted, sort=FAN_SORTS[sort], descending=descending, limit=PAGE_SIZE + 1, offset=first
+        services.pool,
+        caller.team_id,
+        wanted,
+        sort=FAN_SORTS[sort],
+        descending=descending,
+        limit=PAGE_SIZE + 1,
+        offset=first,
     )
     return page(
         request, "link/fans.html", title=f"Fans of {link.name}", caller=caller, services=services,

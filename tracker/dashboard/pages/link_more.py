@@ -84,7 +84,7 @@ async def link_history(
 
 def shades(cohorts: list[Cohort]) -> Any:
     """How dark an amount is drawn, from 0 to 6, against the greatest of the map."""
-    most = max((value for cohort in cohorts for value in cohort.arps_cents.values() if value), default=0)
+    most = max((cohort.arps_cents(window) or 0 for cohort in cohorts for window in WINDOWS), default=0)
 
     def shade(value: float | None) -> int:
         return 0 if not value or value < 0 or not most else max(1, round(SHADES * value / most))

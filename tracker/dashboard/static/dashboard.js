@@ -54,17 +54,18 @@
       width: place.clientWidth || 600,
       height: 250,
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), given.zone),
+      padding: [10, 0, 0, 0],
       cursor: { drag: { x: true, y: false }, points: { size: 7 } },
-      scales: { x: { time: true }, count: { range: (u, low, high) => [0, Math.max(4, high * 1.08)] }, money: { range: (u, low, high) => [Math.min(0, low), Math.max(1, high * 1.08)] } },
+      scales: { x: { time: true }, count: { range: (u, low, high) => [0, Math.max(4, high * 1.08)] }, few: { range: (u, low, high) => [0, Math.max(4, high * 1.6)] }, money: { range: (u, low, high) => [Math.min(0, low), Math.max(1, high * 1.08)] } },
       axes: [
-        Object.assign({}, axis, { space: 76, values: (u, splits, index, space, step) => splits.map((seconds) => mark(seconds, step)) }),
+        Object.assign({}, axis, { space: 76, size: 32, values: (u, splits, index, space, step) => splits.map((seconds) => mark(seconds, step)) }),
         Object.assign({}, axis, { scale: "count", size: 54, values: (u, values) => values.map((value) => (Number.isInteger(value) ? value.toLocaleString("en") : "")) }),
         Object.assign({}, axis, { scale: "money", side: 1, size: 62, grid: { show: false }, values: (u, values) => values.map((value) => "$" + value.toLocaleString("en")) }),
       ],
       series: [
         { label: "Time", value: (u, seconds) => (seconds == null ? "–" : names.format(new Date(seconds * 1000))) },
         { label: "Clicks", scale: "count", stroke: colour("blue"), width: 2, fill: "rgba(" + colour("heat") + ",.08)", value: (u, value) => count(value), points: { show: given.times.length < 40, size: 5 } },
-        { label: "Subscribers", scale: "count", stroke: colour("orange"), width: 2, value: (u, value) => count(value), points: { show: given.times.length < 40, size: 5 } },
+        { label: "Subscribers", scale: "few", stroke: colour("orange"), width: 2, value: (u, value) => count(value), points: { show: given.times.length < 40, size: 5 } },
         { label: "Revenue", scale: "money", stroke: colour("green"), width: 2, value: (u, value) => money(value), points: { show: given.times.length < 40, size: 5 } },
       ],
     };
