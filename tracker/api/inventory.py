@@ -11,12 +11,11 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from tracker.api.auth import Caller
 from tracker.api.envelope import Offset, envelope, next_page
-from tracker.api.link_tags import TagList
-from tracker.api.moments import covered, span
+from tracker.api.moments import span
 from tracker.api.services import Services
-from tracker.api.smart_links import NO_COST, Tags
-from tracker.api.stats import ACQUISITION, Basis, cohort, money
-from tracker.management import earnings, inventory
+from tracker.api.smart_links import NO_COST, JoinedTags, Tags, either
+from tracker.api.stats import money
+from tracker.management import inventory
 from tracker.management.inventory import Link, NewTrackingLink, NewTrialLink, Wanted
 from tracker.providers.base import LinkKind
 
@@ -25,7 +24,6 @@ Limit = Annotated[int, QueryParameter(ge=1, le=100)]
 StoredLimit = Annotated[int, QueryParameter(ge=1, le=1000)]
 Search = Annotated[str | None, QueryParameter(name="filter[search]", max_length=255)]
 IncludeSmart = Annotated[bool, QueryParameter(name="filter[include_smart_links]")]
-MinSpend = Annotated[float, QueryParameter(name="minSpend", ge=0, le=10_000_000)]
 Direction = FromQuery[Literal["asc", "desc"]]
 Flag = FromQuery[Literal[0, 1]]
 START_END = ("startDate", "endDate")
@@ -95,11 +93,12 @@ async def list_stored_tracking_links(
     limit: StoredLimit = 10,
     offset: Offset = 0,
     tags: Tags = None,
+    joined_tags: JoinedTags = None,
     search: Search = None,
     include_smart_links: IncludeSmart = False,
 ) -> dict[str, Any]:
     """Tracking links, removed ones too; those of smart links only when asked for."""
-    wanted = Wanted(kind="tracking_link", pooled=include_smart_links, search=search, tags=tags or None)
+    wanted = Wanted(kind="tracking_link", pooled=include_smart_links, search=search, tags=either(tags, joined_tags))
     return await _list(request, services, caller, account, wanted, limit, offset)
 
 
@@ -112,11 +111,12 @@ async def list_stored_trial_links(
     limit: StoredLimit = 10,
     offset: Offset = 0,
     tags: Tags = None,
+    joined_tags: JoinedTags = None,
     search: Search = None,
     include_smart_links: IncludeSmart = False,
 ) -> dict[str, Any]:
     """Free-trial links, ended ones too; those of smart links only when asked for."""
-    wanted = Wanted(kind="free_trial", pooled=include_smart_links, search=search, tags=tags or None)
+    wanted = Wanted(kind="free_trial", pooled=include_smart_links, search=search, tags=either(tags, joined_tags))
     return await _list(request, services, caller, account, wanted, limit, offset)
 
 
@@ -161,7 +161,7 @@ async def get_link(
     services: NamedDependency[Services],
 ) -> dict[str, Any]:
     """One link. Of a tracking link the vendor tells no counters here."""
-    link = await inventory.get(services, caller, account, _kind(request), link_id)
+    link = await inventory.get(services, caller, account, kind_of(request), link_id)
     row = link_row(link, services, account)
     if link.kind == "tracking_link":
         row |= {"clicksCount": None, "subscribersCount": None}
@@ -181,196 +181,8 @@ async def delete_link(
     services: NamedDependency[Services],
 ) -> dict[str, Any]:
     """Delete a link on the platform. One that smart links give out is refused (409)."""
-    await inventory.delete(services, caller, account, _kind(request), link_id)
+    await inventory.delete(services, caller, account, kind_of(request), link_id)
     return envelope({"success": True})
-
-
-@get(
-    [
-        "/api/{account:str}/tracking-links/{link_id:str}/subscribers",
-        "/api/{account:str}/trial-links/{link_id:str}/subscribers",
-    ],
-    permission="reports.view",
-)
-async def list_link_subscribers(
-    request: Asked,
-    account: FromPath[str],
-    link_id: FromPath[str],
-    caller: NamedDependency[Caller],
-    services: NamedDependency[Services],
-    limit: StoredLimit = 10,
-    offset: Offset = 0,
-) -> dict[str, Any]:
-    """Who came through a link, newest first, as far as its list was read. Tracking links tell no time to the vendor."""
-    link = await inventory.get(services, caller, account, _kind(request), link_id)
-    rows = await inventory.subscribers(services, link, limit + 1, offset)
-    more = len(rows) > limit
-    found = []
-    for row in rows[:limit]:
-        number = int(row["fan_id"]) if row["fan_id"].isdecimal() else row["fan_id"]
-        fan = {
-            "id": number,
-            "username": row["username"],
-            "name": row["name"],
-            "displayName": row["name"],
-            "subscribedOn": True,
-        }
-        if link.kind == "free_trial":
-            fan["subscribedOnData"] = {"subscribeAt": row["at"].isoformat()}
-        found.append(fan)
-    following = next_page(request, limit=limit, offset=offset + limit) if more else None
-    data = {"list": found, "hasMore": more, "marker": None}
-    return {**envelope(data), "_pagination": {"next_page": following}}
-
-
-@get(
-    [
-        "/api/{account:str}/tracking-links/{link_id:str}/spenders",
-        "/api/{account:str}/trial-links/{link_id:str}/spenders",
-    ],
-    permission="reports.view",
-)
-async def list_link_spenders(
-    request: Asked,
-    account: FromPath[str],
-    link_id: FromPath[str],
-    caller: NamedDependency[Caller],
-    services: NamedDependency[Services],
-    limit: StoredLimit = 50,
-    offset: Offset = 0,
-    min_spend: MinSpend = 1,
-) -> dict[str, Any]:
-    """A link's subscribers who paid at least so many dollars since (gross, less what was taken back), most first."""
-    link = await inventory.get(services, caller, account, _kind(request), link_id)
-    rows = earnings.spenders(await earnings.payments(services, link), round(min_spend * 100))
-    now = datetime.now(UTC).isoformat()
-    shown = [
-        {
-            "onlyfans_id": row.fan_id,
-            "username": row.username,
-            "revenue": {"total": money(row.gross_cents), "chargebacks": money(row.taken_cents), "calculated_at": now},
-        }
-        for row in rows[offset : offset + limit]
-    ]
-    following = next_page(request, limit=limit, offset=offset + limit) if len(rows) > offset + limit else None
-    return {**envelope(shown), "_pagination": {"next_page": following}}
-
-
-@get(
-    ["/api/{account:str}/tracking-links/{link_id:str}/stats", "/api/{account:str}/trial-links/{link_id:str}/stats"],
-    permission="reports.view",
-)
-async def link_stats(
-    request: Asked,
-    account: FromPath[str],
-    link_id: FromPath[str],
-    caller: NamedDependency[Caller],
-    services: NamedDependency[Services],
-    date_start: FromQuery[str | None] = None,
-    date_end: FromQuery[str | None] = None,
-) -> dict[str, Any]:
-    """Totals with a daily and a monthly series (UTC) of a link; dates default to the last 30 days. Revenue is gross."""
-    period = covered(date_start, date_end)
-    link = await inventory.get(services, caller, account, _kind(request), link_id)
-    found = await earnings.stats(services, link, period)
-    return envelope(
-        {
-            "summary": {
-                "clicks_total": found.clicks,
-                "subs_total": found.subscribers,
-                "revenue_total": money(found.gross_cents),
-                "spenders_total": found.spenders,
-                "chargebacks_total": money(found.taken_cents),
-                "revenue_cached_at": datetime.now(UTC).isoformat(),
-            },
-            "daily_metrics": [_metric(each) for each in found.daily],
-            "monthly_metrics": [_metric(each) for each in found.monthly],
-        }
-    )
-
-
-@get(
-    [
-        "/api/{account:str}/tracking-links/{link_id:str}/cohort-arps",
-        "/api/{account:str}/trial-links/{link_id:str}/cohort-arps",
-    ],
-    permission="reports.view",
-)
-async def link_cohorts(
-    request: Asked,
-    account: FromPath[str],
-    link_id: FromPath[str],
-    caller: NamedDependency[Caller],
-    services: NamedDependency[Services],
-    acquisition_start: FromQuery[str | None] = None,
-    acquisition_end: FromQuery[str | None] = None,
-    revenue_basis: FromQuery[Basis] = "net",
-) -> dict[str, Any]:
-    """Revenue per subscriber of a link 0 to 365 days after subscribing, per acquisition day or month."""
-    period = covered(acquisition_start, acquisition_end, ACQUISITION)
-    link = await inventory.get(services, caller, account, _kind(request), link_id)
-    paid = await earnings.payments(services, link)
-    found = earnings.cohorts(paid, period, revenue_basis, datetime.now(UTC))
-    return envelope(
-        {
-            "revenue_basis": revenue_basis,
-            "acquisition_start": period.start.isoformat(),
-            "acquisition_end": period.end.isoformat(),
-            "summary": cohort(found.total),
-            "cohorts": [cohort(each) for each in found.periods if each.subscribers],
-        }
-    )
-
-
-@get(
-    ["/api/{account:str}/tracking-links/{link_id:str}/tags", "/api/{account:str}/trial-links/{link_id:str}/tags"],
-    permission="smart-links.view",
-)
-async def list_inventory_tags(
-    request: Asked,
-    account: FromPath[str],
-    link_id: FromPath[str],
-    caller: NamedDependency[Caller],
-    services: NamedDependency[Services],
-) -> dict[str, Any]:
-    """A link's tags."""
-    return envelope({"tags": await inventory.tagged(services, caller, account, _kind(request), link_id)})
-
-
-@post(
-    ["/api/{account:str}/tracking-links/{link_id:str}/tags", "/api/{account:str}/trial-links/{link_id:str}/tags"],
-    status_code=200,
-    permission="smart-links.manage",
-)
-async def add_inventory_tags(
-    request: Asked,
-    account: FromPath[str],
-    link_id: FromPath[str],
-    data: JSONBody[TagList],
-    caller: NamedDependency[Caller],
-    services: NamedDependency[Services],
-) -> dict[str, Any]:
-    """Put tags on a link. Answers with all of them."""
-    kind = _kind(request)
-    return envelope({"tags": await inventory.tagged(services, caller, account, kind, link_id, more=data.tags)})
-
-
-@delete(
-    ["/api/{account:str}/tracking-links/{link_id:str}/tags", "/api/{account:str}/trial-links/{link_id:str}/tags"],
-    status_code=200,
-    permission="smart-links.manage",
-)
-async def remove_inventory_tags(
-    request: Asked,
-    account: FromPath[str],
-    link_id: FromPath[str],
-    data: JSONBody[TagList],
-    caller: NamedDependency[Caller],
-    services: NamedDependency[Services],
-) -> dict[str, Any]:
-    """Take tags off a link. Answers with those left."""
-    kind = _kind(request)
-    return envelope({"tags": await inventory.tagged(services, caller, account, kind, link_id, less=data.tags)})
 
 
 def link_row(link: Link, services: Services, account: str) -> dict[str, Any]:
@@ -427,17 +239,7 @@ def _revenue(link: Link) -> dict[str, Any]:
     return told
 
 
-def _metric(figures: earnings.Figures) -> dict[str, Any]:
-    return {
-        "timestamp": figures.start.isoformat(),
-        "clicks": figures.clicks,
-        "subs": figures.subscribers,
-        "revenue": money(figures.gross_cents),
-        "spenders": figures.spenders,
-    }
-
-
-def _kind(request: Asked) -> LinkKind:
+def kind_of(request: Asked) -> LinkKind:
     """Both kinds have the same calls; the path says which is meant."""
     return "free_trial" if request.url.path.split("/")[3] == "trial-links" else "tracking_link"
 

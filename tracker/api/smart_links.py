@@ -20,7 +20,9 @@ NO_COST = {
     "inputMode": None, "inputValue": None, "perClick": None, "perSub": None, "perPromo": None,
     "clickSourceCount": 0, "subscriberSourceCount": 0,
 }  # fmt: skip
+# Lists come as `filter[tags][]=a&filter[tags][]=b` or, from the vendor's Python client, as `filter[tags]=a,b`.
 Tags = Annotated[list[str] | None, QueryParameter(name="filter[tags][]", max_items=50)]
+JoinedTags = Annotated[str | None, QueryParameter(name="filter[tags]", max_length=5000)]
 
 
 @post("/api/smart-links", status_code=201, permission="smart-links.manage")
@@ -42,9 +44,10 @@ async def list_smart_links(
     account_ids: FromQuery[str | None] = None,
     pixel_ids: FromQuery[str | None] = None,
     tags: Tags = None,
+    joined_tags: JoinedTags = None,
 ) -> dict[str, Any]:
     """The team's smart links, newest first. account_ids and pixel_ids are comma-separated; a link with any of the tags."""
-    wanted = Wanted(name=name, account_ids=csv(account_ids), pixel_ids=csv(pixel_ids), tags=tags or None)
+    wanted = Wanted(name=name, account_ids=csv(account_ids), pixel_ids=csv(pixel_ids), tags=either(tags, joined_tags))
     rows = await smart_links.page(services, caller, wanted, limit + 1, offset)
     return page(request, [smart_link(row, services.settings.base_url) for row in rows], limit, offset)
 
@@ -101,6 +104,11 @@ async def smart_link_history(
             for row in rows
         ]
     )
+
+
+def either(tags: list[str] | None, joined: str | None) -> list[str] | None:
+    """The tags asked for in either way; None when there are none."""
+    return [*(tags or ()), *(csv(joined) or ())] or None
 
 
 def smart_link(link: SmartLink, base_url: str) -> dict[str, Any]:

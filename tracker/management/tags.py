@@ -80,4 +80,6 @@ def _clean(names: list[str]) -> list[str]:
     stripped = [name.strip() for name in names]
     if not all(stripped):
         raise Invalid({"tags": ["A tag must not be blank."]})
+    if any("," in name for name in stripped):
+        raise Invalid({"tags": ["A tag must not hold a comma: lists of tags are written with commas."]})
     return sorted(set(stripped))
