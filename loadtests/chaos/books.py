@@ -98,7 +98,7 @@ class Books:
                 apart += 1
                 if not self._valkey_was_away(each):
                     wrong.append(f"{each.ecid}: one person, {len(rows)} clicks, though Valkey was there")
-        strangers = set(self._clicks) - {each.ecid for each in self._load.people}
+        strangers = set(self._clicks) - {each.ecid for each in self._load.people} - {""}  # '': not ours to count
         wrong += [f"{ecid}: recorded, never sent" for ecid in sorted(strangers)]
         if lost:
             self.notes.append(f"{lost} visits lost while Valkey was away and the spill's disk full, as documented")

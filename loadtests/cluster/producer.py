@@ -76,9 +76,7 @@ class Producer:
         now_ms = time.time_ns() // 1_000_000
         visit_id = self._ids.new(now_ms)
         link = f"{shard:026d}"
-        return visit_id, msgspec.msgpack.encode(
-            Visit(visit_id, now_ms, link, f"acc_{shard}", ecid=visit_id, ip="192.0.2.7")
-        )
+        return visit_id, msgspec.msgpack.encode(Visit(visit_id, now_ms, link, f"acc_{shard}", ip="192.0.2.7"))
 
     async def _append(self, client: valkey.Client, shard: int, batch: list[tuple[str, bytes]], spilled: bool) -> None:
         key = log_key(shard)

@@ -21,11 +21,10 @@ SECOND = ("edge", "recorder", "worker")  # what the second machine runs
 
 
 class ClusterStage(Stage):
-    """Two machines' roles: `roles` on the first, those of SECOND among them on the second."""
+    """Two machines: every role on the first, those of SECOND on the other too, sharing one port as behind a balancer."""
 
-    def __init__(self, base: Settings, folder: Path, masters: int, roles: tuple[str, ...], seed: int) -> None:
+    def __init__(self, base: Settings, folder: Path, masters: int, seed: int) -> None:
         super().__init__(base, folder / "one", people=20, seed=seed)
-        self.roles = roles
         self._folder = folder
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="stores")
         stores = DataFolder(folder / "stores")
@@ -48,10 +47,6 @@ class ClusterStage(Stage):
             messages_poll=10.0,
         )
 
-    def make_supervisor(self, settings: Settings) -> Supervisor:
-        """With the roles asked for."""
-        return Supervisor(settings, self.roles)
-
     async def start(self, progress: Callable[[str], None]) -> None:
         """Stores, the first machine and all that the demo has, the second machine."""
         progress("Starting PostgreSQL and a Valkey Cluster")
@@ -60,7 +55,7 @@ class ClusterStage(Stage):
         await super().start(progress)
         progress("Starting the second machine")
         two = msgspec.structs.replace(self.settings, data_dir=str(self._folder / "two"))
-        self.second = Supervisor(two, tuple(role for role in SECOND if role in self.roles))
+        self.second = Supervisor(two, SECOND)
         await self.second.start(progress)
 
     async def stop(self) -> None:

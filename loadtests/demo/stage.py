@@ -105,13 +105,12 @@ class Stage:
         # The vendor retries a webhook after about 10 and 60 seconds; here after 2 and 8, as everything is quicker.
         await self.admin("settings", {"rate_limit_minute": 5000, "retry_delays": [2.0, 8.0]})
         self.settings = self.configure()
-        self.supervisor = self.make_supervisor(self.settings)
+        self.supervisor = Supervisor(self.settings)
         await self.supervisor.start(progress)
         made = await bootstrap(self.settings, "Demo team")
         self.api_key = made["api_key"]
         await self._wait_for(f"http://127.0.0.1:{self.settings.api_port}/health/ready", "the API")
-        if "edge" in self.supervisor.role_names:
-            await self._wait_for(f"http://127.0.0.1:{self.settings.edge_port}/health/ready", "the edge")
+        await self._wait_for(f"http://127.0.0.1:{self.settings.edge_port}/health/ready", "the edge")
         progress("Connecting two creators' accounts, making smart links and a postback")
         for username, price in ACCOUNTS.items():
             await self._connect(username, price)
@@ -137,10 +136,6 @@ class Stage:
     def configure(self) -> Settings:
         """What the product runs with; called once the fake platform is up."""
         return demo_settings(self._base, self._data_dir, self.platform_url, round(self._people * 0.8) + 20)
-
-    def make_supervisor(self, settings: Settings) -> Supervisor:
-        """What runs the roles."""
-        return Supervisor(settings)
 
     async def stop(self) -> None:
         """Everything down."""
