@@ -166,7 +166,7 @@ class History:
         if roll < 0.6 or not stored:
             kind = rng.choice(("new_subscriber", "new_transaction", "new_transaction", "message_received"))
             cents = rng.randrange(0, 5000) if kind == "new_transaction" else None
-            await self._insert(
+            await self.insert(
                 click["account_id"],
                 click["smart_link_id"],
                 click["click_id"],
@@ -179,7 +179,7 @@ class History:
             paid = rng.choice(payments)
             status = rng.choice(("pending_return", "undo", "done"))
             cents = paid["amount_gross_cents"] - rng.choice((0, 0, 100))
-            await self._insert(
+            await self.insert(
                 paid["account_id"], paid["smart_link_id"], paid["click_id"], paid["fan_id"], "transaction_status", at, cents,
                 paid["transaction_id"], status,
             )  # fmt: skip
@@ -201,10 +201,11 @@ class History:
                     row["conversion_id"], click["smart_link_id"], click["click_id"], at,
                 )  # fmt: skip
 
-    async def _insert(
+    async def insert(
         self, account: str, link: str, click: str, fan: str, kind: str, at: datetime, cents: int | None,
         transaction: str | None = None, status: str | None = None,
     ) -> None:  # fmt: skip
+        """A conversion; `cents` gross, a fifth of it the platform's."""
         self.numbers += 1
         await self.pool.execute(
             "INSERT INTO fans (account_id, fan_id) VALUES ($1, $2) ON CONFLICT DO NOTHING", account, fan

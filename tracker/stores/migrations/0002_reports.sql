@@ -128,7 +128,10 @@ CREATE TRIGGER sales_removed AFTER DELETE ON conversions REFERENCING OLD TABLE A
     FOR EACH STATEMENT EXECUTE FUNCTION mark_sales();
 
 -- What there was before: the job counts it hour by hour.
-INSERT INTO report_marks (kind, smart_link_id, hour) SELECT 'clicks', smart_link_id, hour FROM click_hours ORDER BY hour;
+INSERT INTO report_marks (kind, smart_link_id, hour)
+SELECT 'clicks', smart_link_id, hour FROM click_hours
+UNION
+SELECT 'clicks', c.smart_link_id, date_trunc('hour', v.visited_at, 'UTC') FROM visits v JOIN clicks c USING (click_id) ORDER BY 3;
 INSERT INTO report_marks (kind, smart_link_id, hour)
 SELECT DISTINCT 'sales', smart_link_id, date_trunc('hour', conversion_at, 'UTC') FROM conversions ORDER BY 3;
 INSERT INTO report_notes (prefetch_links, prefetch_times)
