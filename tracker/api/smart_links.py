@@ -92,6 +92,8 @@ async def smart_link_history(
     """Who changed what of a smart link, newest first; `before` is the id of the last entry of the page before."""
     wanted = audit.Wanted(object_kind="smart_link", object_id=smart_link_id.upper())
     rows = await audit.entries(services.pool, caller.team_id, wanted, before, limit)
+    if not rows:
+        await smart_links.get(services, caller, smart_link_id)  # nothing known of it: 404 unless it is the team's
     return envelope(
         [
             {
