@@ -32,11 +32,12 @@ class Column(msgspec.Struct, frozen=True):
     context: Callable[[str], str]
 
 
-# The contexts are those of the code that seals: tracker/api/accounts.py, tracker/inbox/receive.py, tracker/api/pixels.py.
+# The contexts are those of the code that seals: tracker/api/accounts.py, tracker/inbox/receive.py, tracker/protection/erasure.py, …
 COLUMNS = (
     Column("installation_values", "installation values", lambda name: f"installation:{name}"),
     Column("accounts_api_key", "providers' API keys", lambda account_id: f"account:{account_id}:api_key"),
     Column("accounts_webhook_secret", "webhook secrets", lambda account_id: f"account:{account_id}:webhook_secret"),
+    Column("erasures_subject", "erasures under way", lambda erasure_id: f"erasure:{erasure_id}"),
     Column("destinations_secrets", "destinations' secrets", lambda destination_id: f"destination:{destination_id}"),
 )
 

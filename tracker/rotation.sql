@@ -26,6 +26,11 @@ WHERE substring(webhook_secret_sealed FROM 1 FOR 5) <> $1 AND account_id > $2 OR
 SELECT destination_id AS id, secrets_sealed AS sealed FROM destinations
 WHERE substring(secrets_sealed FROM 1 FOR 5) <> $1 AND destination_id > $2 ORDER BY destination_id LIMIT $3 FOR UPDATE;
 
+-- name: erasures_subject
+-- Whom erasures under way are about, likewise.
+SELECT erasure_id AS id, subject_sealed AS sealed FROM erasures
+WHERE substring(subject_sealed FROM 1 FOR 5) <> $1 AND erasure_id > $2 ORDER BY erasure_id LIMIT $3 FOR UPDATE;
+
 -- name: set_installation_values
 -- A value re-sealed.
 UPDATE installation_values SET sealed = $2 WHERE name = $1;
@@ -41,3 +46,7 @@ UPDATE accounts SET webhook_secret_sealed = $2 WHERE account_id = $1;
 -- name: set_destinations_secrets
 -- A destination's secrets re-sealed.
 UPDATE destinations SET secrets_sealed = $2 WHERE destination_id = $1;
+
+-- name: set_erasures_subject
+-- An erasure's subject re-sealed.
+UPDATE erasures SET subject_sealed = $2 WHERE erasure_id = $1;

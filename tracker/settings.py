@@ -19,6 +19,7 @@ import msgspec
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
+Days = Annotated[int, msgspec.Meta(ge=0, le=36500)]
 
 UNPREFIXED = {"database_url": "DATABASE_URL", "redis_url": "REDIS_URL"}
 
@@ -118,6 +119,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         (5.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0, 36000.0), "Seconds before each retry of a delivery."
     )
     idle_poll: Positive = option(0.5, "Seconds between looks for work when no wake-up came.")
+
+    retention_clicks_days: Days = option(
+        400, "Days clicks and visits are kept; those that credits rest on stay. At least 60. 0: for ever."
+    )
+    retention_prefetches_days: Days = option(60, "Days refused prefetches are kept. 0: for ever.")
+    retention_deliveries_days: Days = option(180, "Days deliveries and the facts they told are kept. 0: for ever.")
+    retention_attempts_days: Days = option(30, "Days requests and answers of delivery attempts are kept. 0: for ever.")
+    retention_webhooks_days: Days = option(30, "Days webhooks are kept as they were received. 0: for ever.")
+    retention_events_days: Days = option(
+        400, "Days payments and messages of fans without a credit are kept. At least 60. 0: for ever."
+    )
+    retention_audit_days: Days = option(730, "Days the audit log is kept. 0: for ever.")
+    anonymise_days: Days = option(
+        7, "Days after the longest window until a click's IP is cut to its network and its user agent removed."
+    )
+    erasure_days: Annotated[float, msgspec.Meta(gt=0, le=60)] = option(
+        7.0, "Days an erasure is repeated for what comes late, such as clicks from a spill."
+    )
 
     log_level: Annotated[str, msgspec.Meta(pattern="^(debug|info|warning|error)$")] = option(
         "info", "debug, info, warning or error."
@@ -245,6 +264,9 @@ def _check(settings: Settings) -> None:
         cluster_url(settings.redis_url)
     except ValueError as error:
         raise ConfigurationError(f"REDIS_URL: {error}") from error
+    for field in ("retention_clicks_days", "retention_events_days"):
+        if 0 < getattr(settings, field) < 60:
+            raise ConfigurationError(f"{env_name(field)} must be 0 (for ever) or at least 60: a window lasts up to 30 days")
     if settings.secret_key and len(settings.secret_key) < 32:
         raise ConfigurationError("CLICKBIND_SECRET_KEY is too short: use at least 32 random characters")
     if any(len(key) < 32 for key in settings.old_secret_keys):

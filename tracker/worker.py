@@ -17,12 +17,16 @@ from tracker.attribution.worker import run_attribution
 from tracker.clicklog import WAKE_CHANNEL
 from tracker.garbage import relax_collector
 from tracker.inbox.process import Processed, run_inbox
-from tracker.reports.rollups import run_rollups
+from tracker.management.services import Services
 from tracker.metrics.attempts import Attempts
 from tracker.metrics.backlog import Backlog
 from tracker.metrics.common import PoolUse, new_registry
 from tracker.metrics.monitor import Monitor, listening
 from tracker.metrics.readiness import store_problems
+from tracker.protection import tombstones
+from tracker.protection.keeper import run_protection
+from tracker.reports.rollups import run_rollups
+from tracker.rotation import adopt_hash_key
 from tracker.secrets import installation_secrets
 from tracker.settings import Settings
 from tracker.stores import postgres, valkey
@@ -52,6 +56,8 @@ async def run(settings: Settings) -> None:
     pool = await postgres.open_pool(database_url(settings), max_size=16)
     redis = valkey.connect(redis_url(settings))
     secrets = installation_secrets(settings)
+    await adopt_hash_key(pool, secrets)
+    tombstones.adopt(secrets.hash_key)
     stop, wakes, recorded = asyncio.Event(), Wakes(), RecordedClicks(redis)
     registry, backlog = new_registry("worker"), Backlog(pool, redis)
     registry.register(backlog)
@@ -72,6 +78,7 @@ async def run(settings: Settings) -> None:
         listen(redis, wakes, recorded, stop),
         run_inbox(pool, settings, wake=wakes.webhooks, stop=stop, done=inbox_done),
         run_jobs(pool, redis, settings, wake=wakes.jobs, stop=stop, secrets=secrets),
+        run_protection(Services(settings, pool, redis, secrets), stop=stop),
         run_attribution(
             pool,
             price_wait=settings.price_wait,

@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from tracker.protection.tombstones import erased_for_good
 from tracker.providers.base import PlatformEvent
 from tracker.stores.postgres import Connection
 from tracker.stores.queries import load_queries
@@ -23,11 +24,19 @@ class Fact(msgspec.Struct, frozen=True):
 
 
 async def record(connection: Connection, facts: Iterable[Fact]) -> set[tuple[str, str]]:
-    """Store the facts in the caller's transaction; returns the (account_id, event_key) that were new.
+    """Store the facts in the caller's transaction; returns the (account_id, event_key) that were new. Erased fans stay unknown.
 
     Rows are written in one order whoever writes, so writers of the same fans wait for each other and do not deadlock.
     """
-    unique = {(fact.account_id, fact.event.event_key): fact for fact in facts}
+    told = list(facts)
+    if not told:
+        return set()
+    gone = await erased_for_good(connection, ((fact.account_id, fact.event.fan_id) for fact in told))
+    unique = {
+        (fact.account_id, fact.event.event_key): fact
+        for fact in told
+        if (fact.account_id, fact.event.fan_id) not in gone
+    }
     ordered = [unique[key] for key in sorted(unique)]
     if not ordered:
         return set()

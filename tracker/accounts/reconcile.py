@@ -18,6 +18,7 @@ from tracker.accounts.counters import SQL, Moved, list_counters
 from tracker.accounts.facts import Fact, record
 from tracker.accounts.looks import Edge, looking_seconds, new_edges, next_look
 from tracker.accounts.work import Run, wake
+from tracker.protection.tombstones import erased
 from tracker.providers.base import EXACT, FIRST_SEEN, LinkSubscriber, PlatformEvent, ProviderError
 from tracker.stores.postgres import Connection, Pool
 
@@ -200,7 +201,13 @@ async def _timed(
 async def _edges(connection: Connection | Pool, run: Run, link: Moved, page: list[LinkSubscriber]) -> dict[str, Edge]:
     fans = [row.fan_id for row in page]
     rows = await connection.fetch(SQL["edges"], run.account.account_id, fans, link.inventory_link_id)
-    return {row["fan_id"]: Edge(row["occurrences"], row["latest_here"], row["latest_anywhere"]) for row in rows}
+    edges = {row["fan_id"]: Edge(row["occurrences"], row["latest_here"], row["latest_anywhere"]) for row in rows}
+    # An erased fan is never new: nothing is asked about them, and nothing stored.
+    now = run.now()
+    edges.update(
+        (fan, Edge(1, now, now)) for _, fan in await erased(connection, ((run.account.account_id, fan) for fan in fans))
+    )
+    return edges
 
 
 async def _store(

@@ -162,10 +162,10 @@ SET first_subscribed_at = excluded.first_subscribed_at, unattributed_reason = ex
 WHERE (fans.first_subscribed_at, fans.unattributed_reason) IS DISTINCT FROM (excluded.first_subscribed_at, excluded.unattributed_reason);
 
 -- name: click_facts
--- What a postback may say of the clicks behind new conversions.
+-- What a postback may say of the clicks behind new conversions. An anonymised address (/24, /48) is nobody's: not told.
 SELECT c.click_id, c.ecid, c.fbclid, c.gclid, c.gbraid, c.wbraid, c.ttclid, c.sccid, c.utm_source, c.utm_medium, c.utm_campaign,
        c.utm_term, c.utm_content, c.aff_s1, c.aff_s2, c.aff_s3, c.aff_s4, c.aff_s5, c.country, s.smart_link_id, s.name AS smart_link_name,
-       c.clicked_at, host(c.ip) AS ip, c.user_agent, c.landing_url, c.referrer, c.fbp, c.fbc, c.ttp, c.scid,
+       c.clicked_at, CASE WHEN masklen(c.ip) NOT IN (24, 48) THEN host(c.ip) END AS ip, c.user_agent, c.landing_url, c.referrer, c.fbp, c.fbc, c.ttp, c.scid,
        a.account_id, a.provider_account_id, a.platform_user_id, a.username, a.display_name
 FROM clicks c JOIN smart_links s USING (smart_link_id) JOIN accounts a ON a.account_id = c.account_id WHERE c.click_id = ANY($1::text[]);
 

@@ -69,6 +69,23 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("id", help="the fan's platform id, the conversion's or the click's id")
     explain.add_argument("--account", help="the account whose fan is meant, when several know the id")
     explain.add_argument("--json", action="store_true", help="print JSON, as GET /api/explain/{kind}/{id} answers")
+    export = command("export", _export, "Write clicks, conversions, fans or deliveries into a file.")
+    export.add_argument("kind", choices=("clicks", "conversions", "fans", "deliveries"))
+    export.add_argument("--format", choices=("csv", "xlsx", "parquet"), default="csv")
+    export.add_argument("--to", type=Path, metavar="FILE", help="the file (default: standard output)")
+    export.add_argument("--from-date", metavar="DAY", help="first day or moment")
+    export.add_argument("--to-date", metavar="DAY", help="last day, or the moment it ends before")
+    export.add_argument(
+        "--time-zone", default="UTC", help="whose days are meant and times are written in (default UTC)"
+    )
+    export.add_argument("--after", metavar="CURSOR", help="go on behind the row with this cursor")
+    export.add_argument("--team", help="the team, when there are several")
+    erase = command("erase", _erase, "Erase a fan or a visitor everywhere, for good.")
+    erase.add_argument("kind", choices=("fan", "visitor"))
+    erase.add_argument("id", help="the fan's id on the platform, or the value of the visitor's cookie")
+    erase.add_argument("--account", help="erase the fan on this account only")
+    erase.add_argument("--team", help="the team, when there are several")
+    erase.add_argument("--json", action="store_true", help="print JSON, as POST /api/erasures answers")
     rotate = command("rotate-key", _rotate_key, "Seal every stored credential again under a new secret key.")
     rotate.add_argument(
         "--new-key-file", type=Path, metavar="F", help="file with the new key, while Clickbind is stopped"
@@ -190,6 +207,23 @@ def _explain(settings: Settings, options: argparse.Namespace) -> int:
     from tracker.cli.explain import run
 
     return asyncio.run(run(settings, options.kind, options.id, options.account, as_json=options.json))
+
+
+def _export(settings: Settings, options: argparse.Namespace) -> int:
+    from tracker.cli.export import run
+
+    return asyncio.run(
+        run(
+            settings, options.kind, options.format, options.to, team_id=options.team, date_start=options.from_date,
+            date_end=options.to_date, time_zone=options.time_zone, after=options.after,
+        )
+    )  # fmt: skip
+
+
+def _erase(settings: Settings, options: argparse.Namespace) -> int:
+    from tracker.cli.erase import run
+
+    return asyncio.run(run(settings, options.kind, options.id, options.account, options.team, as_json=options.json))
 
 
 def _rotate_key(settings: Settings, options: argparse.Namespace) -> int:

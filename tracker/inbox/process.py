@@ -13,6 +13,8 @@ import structlog
 from tracker.accounts.facts import Fact, record
 from tracker.accounts.work import SQL as JOBS_SQL
 from tracker.accounts.work import wake as wake_job
+from tracker.protection.tombstones import SQL as PROTECTION_SQL
+from tracker.protection.tombstones import erased
 from tracker.providers.base import Reading, SessionChange, Unintelligible
 from tracker.providers.registry import WEBHOOKS
 from tracker.settings import Settings
@@ -109,6 +111,11 @@ async def _process(connection: Connection, rows: list[asyncpg.Record], settings:
     verdicts = [await _judge(connection, row) for row in rows]
     facts = [Fact(verdict.account_id, event, "webhook") for verdict in verdicts for event in verdict.reading.events]
     new = await record(connection, facts)
+    gone = await erased(connection, ((fact.account_id, fact.event.fan_id) for fact in facts))
+    about = [
+        verdict.webhook_id for verdict in verdicts
+        if any((verdict.account_id, event.fan_id) in gone for event in verdict.reading.events)
+    ]  # fmt: skip
     wakes = _wakes(verdicts, new)
     for account_id, job in sorted(wakes):
         debounce, urgent = wakes[account_id, job]
@@ -123,6 +130,8 @@ async def _process(connection: Connection, rows: list[asyncpg.Record], settings:
         [verdict.outcome for verdict in verdicts],
         [verdict.note for verdict in verdicts],
     )
+    if about:
+        await connection.execute(PROTECTION_SQL["empty_webhook"], about)
     return Processed(len(rows), len(new), bool(wakes))
 
 
