@@ -52,10 +52,10 @@ class Books:
         self._received = received
         self._clicks: dict[str, list[asyncpg.Record]] = defaultdict(list)
         for row in self._rows["clicks"]:
-            self._clicks[row["ecid"]].append(row)
+            self._clicks[row["ecid"] or ""].append(row)
         self._visits: dict[str, list[asyncpg.Record]] = defaultdict(list)
         for row in self._rows["visits"]:
-            self._visits[row["ecid"]].append(row)
+            self._visits[row["ecid"] or ""].append(row)
         self.notes: list[str] = []
 
     def balance(self) -> list[Invariant]:

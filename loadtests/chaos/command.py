@@ -151,6 +151,7 @@ def _report(
         "attempted": sum(each.attempted for each in people.people),
         "answered": sum(each.answered for each in people.people),
         "unanswered": dict(people.unanswered),
+        "slow": people.slow,
         "fans": sum(bool(each.fan_id) for each in people.people),
         "latency_ms": {f"p{share}": round(latencies[min(len(latencies) - 1, len(latencies) * share // 100)] * 1000, 1)
                        for share in (50, 95, 99, 100)},

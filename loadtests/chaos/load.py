@@ -20,6 +20,7 @@ from loadtests.demo.cast import BOTS, LANGUAGES, PHONES
 PATIENCE = 60.0  # seconds until a person without an answer gives up
 ANSWER_SECONDS = 4.0
 PAUSE = 0.2
+SLOW = 0.5
 GONE = (TimeoutError, aiohttp.ClientError, OSError)
 
 
@@ -78,13 +79,14 @@ class Load:
         self._accounts = accounts
         self.people: list[Person] = []
         self.latencies: list[float] = []
+        self.slow: list[tuple[float, float]] = []  # (seconds after the start, latency) of answers slower than SLOW
         self.wrong: list[str] = []
         self.statuses: Counter[int] = Counter()
         self.unanswered: Counter[str] = Counter()
 
     async def run(self, seconds: float, say: Callable[[str], None]) -> None:
         """Send people for `seconds`, then wait for the last of them."""
-        opened = time.monotonic()
+        opened = self._opened = time.monotonic()
         timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
         # Every visitor is another phone: no connection is used twice.
         connector = aiohttp.TCPConnector(limit=0, force_close=True)
@@ -159,7 +161,10 @@ class Load:
                     headers=headers,
                     allow_redirects=False,
                 ) as answer:
-                    self.latencies.append(time.perf_counter() - began)
+                    took = time.perf_counter() - began
+                    self.latencies.append(took)
+                    if took > SLOW:
+                        self.slow.append((round(time.monotonic() - self._opened - took, 1), round(took, 2)))
                     self.statuses[answer.status] += 1
                     if answer.status != 302:
                         self.wrong.append(f"{each.ecid}: answered {answer.status}")

@@ -109,6 +109,7 @@ async def _run(options: argparse.Namespace, folder: Path) -> int:
             "people": len(people.people),
             "redirects": sum(each.answered for each in people.people),
             "unanswered": dict(people.unanswered),
+            "slow": people.slow,
             "latency_ms": {
                 f"p{share}": round(latencies[min(len(latencies) - 1, len(latencies) * share // 100)] * 1000, 1)
                 for share in (50, 95, 99, 100)

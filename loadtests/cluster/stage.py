@@ -57,6 +57,9 @@ class ClusterStage(Stage):
         two = msgspec.structs.replace(self.settings, data_dir=str(self._folder / "two"))
         self.second = Supervisor(two, SECOND)
         await self.second.start(progress)
+        # Both listen on one port and the kernel deals connections out: once all of many are answered, both serve.
+        for _ in range(30):
+            await self._wait_for(f"http://127.0.0.1:{self.settings.edge_port}/health/ready", "the second edge")
 
     async def stop(self) -> None:
         """Everything down."""
