@@ -82,7 +82,7 @@ class Run:
 RUN = Run()
 
 
-@events.init_command_line_parser.add_listener
+@events.init_command_line_parser.add_listener  # type: ignore[untyped-decorator, unused-ignore]
 def add_options(parser: Any) -> None:
     """Where API and fake platform are."""
     parser.add_argument("--api", default="http://127.0.0.1:8401", help="the management API")
@@ -94,7 +94,7 @@ def add_options(parser: Any) -> None:
     parser.add_argument("--settle", type=float, default=60.0, help="seconds until the counters must be right")
 
 
-@events.test_start.add_listener
+@events.test_start.add_listener  # type: ignore[untyped-decorator, unused-ignore]
 def prepare(environment: Any, **_: Any) -> None:
     """Read the links before anybody comes."""
     options = environment.parsed_options
@@ -115,7 +115,7 @@ def prepare(environment: Any, **_: Any) -> None:
     RUN.traffic = Traffic(sorted(RUN.before), options.seed)
 
 
-@events.test_stop.add_listener
+@events.test_stop.add_listener  # type: ignore[untyped-decorator, unused-ignore]
 def check(environment: Any, **_: Any) -> None:
     """Balance the books, waiting for what is under way."""
     deadline = time.monotonic() + environment.parsed_options.settle
@@ -148,7 +148,7 @@ class Visitor(FastHttpUser):
     def come(self) -> None:
         """One visit of the mix."""
         link, visit = RUN.traffic.next()
-        self.client.client.cookiejar.clear()
+        self._forget_cookies()
         if visit.kind == "bot":
             self._go(link, visit, "bots")
         elif visit.kind == "prefetch":
@@ -157,11 +157,16 @@ class Visitor(FastHttpUser):
             place = self._go(link, visit)
             if place and visit.kind in ("double_tap", "return"):
                 if visit.kind == "double_tap":  # no cookie yet
-                    self.client.client.cookiejar.clear()
+                    self._forget_cookies()
                 if self._go(link, visit, again=True) != place:
                     RUN.truth.wrong.append(f"{visit.path}: a second visit went to another link")
             elif place and visit.kind == "subscriber" and RUN.platform:
                 self._subscribe(link, visit, place)
+
+    def _forget_cookies(self) -> None:
+        jar = self.client.client.cookiejar
+        if jar is not None:
+            jar.clear()
 
     def _go(self, link: str, visit: Visit, counted: str = "", status: int = 302, again: bool = False) -> str:
         """Ask for the link; where it leads, '' without an answer."""
