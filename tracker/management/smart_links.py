@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -17,6 +18,9 @@ from tracker.inventory.offers import TRIAL_DURATIONS, offer_name
 from tracker.inventory.publish import publish_account
 from tracker.management import tags
 from tracker.management.errors import Invalid, not_found
+from tracker.reports.filters import Filters
+from tracker.reports.ranges import all_time
+from tracker.reports.totals import NOTHING, by_link
 from tracker.stores.postgres import Connection
 from tracker.stores.queries import load_queries
 
@@ -63,7 +67,8 @@ class SmartLinkChange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class SmartLink(msgspec.Struct, frozen=True, kw_only=True):
-    """A smart link with its totals since it was made. Money in cents; `clicks` are neither bots nor duplicates."""
+    """A smart link with its totals since it was made, as the reports have them. Money in cents; `clicks` are neither bots nor
+    duplicates."""
 
     smart_link_id: str
     name: str
@@ -83,6 +88,7 @@ class SmartLink(msgspec.Struct, frozen=True, kw_only=True):
     clicks: int
     gross_clicks: int
     bots: int
+    duplicates: int
     prefetches: int
     conversions: int
     subscribers: int
@@ -113,7 +119,12 @@ async def page(services: Services, caller: Caller, wanted: Wanted, limit: int, o
         None if wanted.pixel_ids is None else [name.upper() for name in wanted.pixel_ids],
         wanted.tags, wanted.states, limit, offset,
     )  # fmt: skip
-    return [SmartLink(**dict(row)) for row in rows]
+    ids = tuple(row["smart_link_id"] for row in rows)
+    if not ids:
+        return []
+    counted = await by_link(services.pool, caller.team_id, all_time(), Filters(smart_link_ids=ids), limit=len(ids))
+    totals = {row.smart_link_id: row.totals for row in counted}
+    return [SmartLink(**dict(row), **asdict(totals.get(row["smart_link_id"], NOTHING))) for row in rows]
 
 
 async def get(services: Services, caller: Caller, smart_link_id: str) -> SmartLink:

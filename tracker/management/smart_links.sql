@@ -7,16 +7,14 @@ SELECT $1, $2, a.account_id, $4, $5, $6, $7, $8, $9 FROM accounts a WHERE a.acco
 RETURNING smart_link_id;
 
 -- name: page
--- The team's smart links with their totals. Revenue is the sum of transactions whose money is still ours (spec 5).
+-- The team's smart links, newest first; their totals come from the reports.
 SELECT s.smart_link_id, s.name, s.link_type, s.free_trial_days, s.offer, s.window_seconds, s.fallback_url, s.state, s.created_at, s.updated_at,
        a.account_id, a.username, a.display_name,
        (SELECT coalesce(array_agg(t.tag ORDER BY t.tag), '{}') FROM link_tags t
         WHERE t.team_id = s.team_id AND t.kind = 'smart_links' AND t.target_id = s.smart_link_id) AS tags,
        (SELECT coalesce(array_agg(l.destination_id ORDER BY l.destination_id), '{}') FROM destination_links l
         JOIN destinations d USING (destination_id) WHERE l.smart_link_id = s.smart_link_id AND d.state <> 'deleted'
-        AND d.scope = 'campaign_specific') AS destination_ids,
-       coalesce(h.clicks, 0) AS clicks, coalesce(h.gross_clicks, 0) AS gross_clicks, coalesce(h.bots, 0) AS bots,
-       coalesce(h.prefetches, 0) AS prefetches, c.conversions, c.subscribers, r.gross_cents, r.net_cents, r.spenders
+        AND d.scope = 'campaign_specific') AS destination_ids
 FROM (
     SELECT * FROM smart_links s
     WHERE s.team_id = $1 AND s.state <> 'deleted'
@@ -33,18 +31,6 @@ FROM (
       AND ($7::text[] IS NULL OR s.state = ANY($7))
     ORDER BY s.created_at DESC, s.smart_link_id DESC LIMIT $8 OFFSET $9
 ) s JOIN accounts a USING (account_id)
-LEFT JOIN LATERAL (
-    SELECT sum(clicks)::bigint AS clicks, sum(gross_clicks)::bigint AS gross_clicks, sum(bots)::bigint AS bots,
-           sum(prefetches)::bigint AS prefetches
-    FROM click_hours h WHERE h.smart_link_id = s.smart_link_id) h ON true
-LEFT JOIN LATERAL (
-    SELECT count(*) FILTER (WHERE conversion_type <> 'transaction_status') AS conversions,
-           count(*) FILTER (WHERE conversion_type = 'new_subscriber') AS subscribers
-    FROM conversions c WHERE c.smart_link_id = s.smart_link_id AND c.retracted_at IS NULL) c ON true
-LEFT JOIN LATERAL (
-    SELECT coalesce(sum(gross_cents), 0)::bigint AS gross_cents, coalesce(sum(net_cents), 0)::bigint AS net_cents,
-           count(DISTINCT fan_id) FILTER (WHERE gross_cents > 0) AS spenders
-    FROM revenue r WHERE r.smart_link_id = s.smart_link_id) r ON true
 ORDER BY s.created_at DESC, s.smart_link_id DESC;
 
 -- name: held

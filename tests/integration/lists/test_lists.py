@@ -1,0 +1,153 @@
+"""Lists against a naive reading of the same rows: filters, sorts, pages by offset and by cursor, other teams."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.integration.lists.seed import FOREIGN, LINKS, START, Seeded, seed
+from tracker.lists import clicks, conversions, cursors, fans
+from tracker.management.errors import Invalid
+from tracker.reports.filters import Filters
+from tracker.stores.postgres import Pool
+
+
+@pytest.fixture
+async def rows(pool: Pool) -> Seeded:
+    return await seed(pool)
+
+
+def click_ids(found: Seeded, *, bots: bool = True, repeats: bool = True, links: tuple[str, ...] = LINKS) -> list[str]:
+    own = [each for each in found.clicks if each["smart_link_id"] in links and (bots or not each["is_bot"])]
+    ids = [each["click_id"] for each in own]
+    if repeats:
+        ids += [each["visit_id"] for each in found.visits if each["click"] in own]
+    return sorted(ids, reverse=True)
+
+
+@pytest.mark.parametrize("bots", [True, False])
+@pytest.mark.parametrize("repeats", [True, False])
+async def test_clicks_and_their_repeats_in_order(pool: Pool, rows: Seeded, bots: bool, repeats: bool) -> None:
+    wanted = clicks.Wanted(include_bots=bots, include_duplicates=repeats)
+    expected = click_ids(rows, bots=bots, repeats=repeats)
+    listed = await clicks.page(pool, "t1", wanted, limit=1000)
+    assert [row["id"] for row in listed] == expected
+    assert {row["id"] for row in listed if row["is_duplicate"]} <= {each["visit_id"] for each in rows.visits}
+    pages = [[row["id"] for row in page] async for page in clicks.iterate(pool, "t1", wanted, batch=7)]
+    assert [one for page in pages for one in page] == expected
+    offset = await clicks.page(pool, "t1", wanted, limit=5, offset=11)
+    assert [row["id"] for row in offset] == expected[11:16]
+
+
+async def test_clicks_by_link_time_and_word(pool: Pool, rows: Seeded) -> None:
+    only = clicks.Wanted(links=Filters(smart_link_ids=(LINKS[1],)))
+    assert [row["id"] for row in await clicks.page(pool, "t1", only, limit=1000)] == click_ids(rows, links=(LINKS[1],))
+    foreign = clicks.Wanted(links=Filters(smart_link_ids=(FOREIGN,)))
+    assert await clicks.page(pool, "t1", foreign, limit=1000) == []
+    assert await clicks.page(pool, "t2", foreign, limit=1000) != []
+    since, until = START + timedelta(days=5), START + timedelta(days=15)
+    listed = await clicks.page(pool, "t1", clicks.Wanted(since=since, until=until), limit=1000)
+    assert all(since <= row["visited_at"] < until for row in listed)
+    times = [each["clicked_at"] for each in rows.clicks] + [each["visited_at"] for each in rows.visits]
+    assert len(listed) == sum(since <= at < until for at in times)
+    one = rows.clicks[3]
+    for word in (one["click_id"], one["click_id"].upper()):
+        found = await clicks.page(pool, "t1", clicks.Wanted(search=word, include_duplicates=False), limit=10)
+        assert [row["id"] for row in found] == [one["click_id"]]
+    by_ecid = await clicks.page(pool, "t1", clicks.Wanted(search="e3", include_duplicates=False), limit=1000)
+    assert len(by_ecid) == sum(each["ecid"] == "e3" for each in rows.clicks)
+    germans = await clicks.page(pool, "t1", clicks.Wanted(country="DE", include_duplicates=False), limit=1000)
+    assert len(germans) == sum(each["country"] == "DE" for each in rows.clicks)
+
+
+async def test_conversions_in_order_with_fan_and_click(pool: Pool, rows: Seeded) -> None:
+    usual = [each for each in rows.conversions if each["type"] != "transaction_status"]
+    expected = [each["conversion_id"] for each in sorted(usual, key=_told, reverse=True)]
+    listed = await conversions.page(pool, "t1", conversions.Wanted(), limit=1000)
+    assert [row["conversion_id"] for row in listed] == expected
+    assert {row["fan_name"] for row in listed} == {"Fan"}
+    assert all(row["clicked_at"] is not None for row in listed)
+    pages = [page async for page in conversions.iterate(pool, "t1", conversions.Wanted(), batch=9)]
+    assert [row["conversion_id"] for page in pages for row in page] == expected
+    payments = conversions.Wanted(types=("new_transaction",), fan_id="1003", links=Filters(smart_link_ids=(LINKS[0],)))
+    found = await conversions.page(pool, "t1", payments, limit=1000)
+    assert len(found) == sum(
+        (each["type"], each["fan_id"], each["smart_link_id"]) == ("new_transaction", "1003", LINKS[0]) for each in usual
+    )
+    days = await conversions.days(pool, "t1", conversions.Wanted())
+    assert sum(day.conversions for day in days) == len(usual)
+    assert sum(day.subscribers for day in days) == sum(each["type"] == "new_subscriber" for each in usual)
+    assert sum(day.gross_cents for day in days) == sum(_worth(rows).values())
+
+
+async def test_fans_with_what_they_brought(pool: Pool, rows: Seeded) -> None:
+    gross: dict[str, int] = defaultdict(int)
+    for conversion, cents in _worth(rows).items():
+        gross[next(each["fan_id"] for each in rows.conversions if each["conversion_id"] == conversion)] += cents
+    messages: dict[str, int] = defaultdict(int)
+    for each in rows.conversions:
+        messages[each["fan_id"]] += each["type"] == "message_received"
+    everybody = {each["fan_id"] for each in rows.conversions if each["type"] != "transaction_status"}
+    listed = await fans.page(pool, "t1", fans.Wanted(), sort="revenue_gross", limit=1000)
+    assert {row["fan_id"]: row["gross_cents"] for row in listed} == {fan: gross[fan] for fan in everybody}
+    assert {row["fan_id"]: row["messages"] for row in listed} == {fan: messages[fan] for fan in everybody}
+    assert [row["gross_cents"] for row in listed] == sorted((row["gross_cents"] for row in listed), reverse=True)
+    told = await fans.summary(pool, "t1", fans.Wanted())
+    assert (told.fans, told.gross_cents) == (len(everybody), sum(gross.values()))
+    for sort in ("revenue_net", "tips_net", "messages_sent_by_fan", "converted_at"):
+        for descending in (True, False):
+            whole = await fans.page(pool, "t1", fans.Wanted(), sort=sort, descending=descending, limit=1000)  # type: ignore[arg-type]
+            keys = [row["key"] for row in whole]
+            assert keys == sorted(keys, reverse=True)
+            paged: list[str] = []
+            after = None
+            while page := await fans.page(
+                pool,
+                "t1",
+                fans.Wanted(),
+                sort=sort,
+                descending=descending,
+                limit=2,
+                after=after,  # type: ignore[arg-type]
+            ):
+                paged += [row["fan_id"] for row in page]
+                after = fans.cursor(page[-1])
+            assert paged == [row["fan_id"] for row in whole]
+    quiet = await fans.page(pool, "t1", fans.Wanted(has_messages=False), limit=1000)
+    assert {row["fan_id"] for row in quiet} == {fan for fan in everybody if not messages[fan]}
+    rich = await fans.spenders(pool, "t1", Filters(), min_cents=3000, limit=1000)
+    assert {row["fan_id"]: row["gross_cents"] for row in rich} == {
+        fan: cents for fan, cents in gross.items() if cents >= 3000
+    }
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    ["x", "!!!", "bm90IGpzb24", cursors.encode("a", "b", "c"), cursors.encode(1), cursors.encode("a\0b"), "9" * 5000],
+)
+async def test_a_cursor_of_nobodys_is_refused(pool: Pool, cursor: str) -> None:
+    for page in (clicks.page, conversions.page):
+        with pytest.raises(Invalid) as refused:
+            await page(pool, "t1", _nothing(page), limit=1, after=cursor)  # type: ignore[operator]
+        assert "after" in refused.value.errors
+
+
+def _nothing(page: Any) -> Any:
+    return clicks.Wanted() if page is clicks.page else conversions.Wanted()
+
+
+def _told(each: dict[str, Any]) -> tuple[Any, str]:
+    return each["at"], each["conversion_id"]
+
+
+def _worth(rows: Seeded) -> dict[str, int]:
+    """Cents of each payment, less what was taken back."""
+    taken = {each["tx"] for each in rows.conversions if each.get("status") in ("pending_return", "undo")}
+    return {
+        each["conversion_id"]: 0 if each["tx"] in taken else each["gross"]
+        for each in rows.conversions
+        if each["type"] == "new_transaction"
+    }
