@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -204,15 +205,15 @@ async def test_the_overview_counts_filters_sorts_and_compares(robin: Buyer, stag
 
     await page.get_by_role("link", name="Smart link", exact=True).click()
     await expect(page.locator("th[aria-sort=ascending]")).to_have_text("Smart link")
-    names = await page.locator("tbody th a").all_inner_texts()
+    names = await page.locator(".scroll tbody th a").all_inner_texts()
     assert names == sorted(names, key=str.lower)
     await page.get_by_role("link", name="Clicks", exact=True).click()
     await expect(page.locator("th[aria-sort]")).to_have_text("Clicks")
-    clicks = [int(text.replace(",", "")) for text in await page.locator("tbody td:nth-child(3)").all_inner_texts()]
+    clicks = [int(text.replace(",", "")) for text in await page.locator(".scroll tbody td:nth-child(3)").all_inner_texts()]
     assert clicks == sorted(clicks, reverse=True)
 
     await page.fill("#search", "snap")
-    await expect(page.locator("tbody tr")).to_have_count(1)
+    await expect(page.locator(".scroll tbody tr")).to_have_count(1)
     assert "search=snap" in page.url
     await page.select_option("select[name=account]", label="Ava")
     await expect(page.locator(".empty")).to_contain_text("No smart link fits")
@@ -279,7 +280,8 @@ async def test_by_keyboard_alone(robin: Buyer) -> None:
     await page.keyboard.press("/")
     await expect(page.locator("#search")).to_be_focused()
     await page.keyboard.type("gl")  # letters in a field are letters
-    await expect(page).to_have_url(f"{robin.base}/overview?" + page.url.partition("?")[2])
+    await expect(page).to_have_url(re.compile("search=gl"))
+    await expect(page.locator("#search")).to_be_focused()
     await page.keyboard.press("Tab")
     await page.keyboard.press("Escape")
     await page.locator("#main").focus()
@@ -329,8 +331,8 @@ async def test_it_works_without_scripts(browser: Browser, base: str, stage: Stag
         await expect(page).to_have_url(f"{base}/overview?range=7d")
         await page.fill("#search", "meta")
         await page.locator(".filters button", has_text="Show").click()
-        await expect(page.locator("tbody tr")).to_have_count(1)
-        await page.locator("tbody th a").click()
+        await expect(page.locator(".scroll tbody tr")).to_have_count(1)
+        await page.locator(".scroll tbody th a").click()
         await expect(page.locator("#ad-url")).to_contain_text(stage.smart_links["meta"])
 
 

@@ -14,6 +14,7 @@ from markupsafe import Markup
 from tracker.access.caller import Caller
 from tracker.dashboard import numbers
 from tracker.dashboard.choices import choices
+from tracker.dashboard.courses import click_courses
 from tracker.dashboard.navigation import Place
 from tracker.dashboard.period import PRESETS, ZONES
 from tracker.dashboard.rendering import page
@@ -60,6 +61,7 @@ async def overview(
     points = so_far(points)
     before = None if report.before is None else await total(db, team, report.before, wanted)
     shown = rows[:PAGE_SIZE]
+    courses = await click_courses(db, [row.smart_link_id for row in shown], report.range, report.period.step)
     return page(
         request,
         "overview/page.html",
@@ -72,7 +74,7 @@ async def overview(
         chart=chart(points, report),
         total=now,
         rows=shown,
-        sparks=await _sparks(services, caller, report, [row.smart_link_id for row in shown]),
+        sparks={link_id: sparkline(course, "Clicks over the period") for link_id, course in courses.items()},
         more=len(rows) > PAGE_SIZE,
         number=number,
         first=(number - 1) * PAGE_SIZE + 1,
@@ -105,20 +107,6 @@ def tiles(report: Asked, now: Totals, before: Totals | None, points: Sequence[Po
         tile("ARPS", report.arps, numbers.money, "green"),
         tile("Spenders", lambda one: one.spenders, numbers.count, "green"),
     ]
-
-
-async def _sparks(services: Services, caller: Caller, report: Asked, link_ids: Sequence[str]) -> dict[str, Markup]:
-    """A sparkline of clicks per smart link shown."""
-    courses = await asyncio.gather(
-        *(
-            series(services.pool, caller.team_id, report.range, report.period.step, filters(report.address, [link_id]))
-            for link_id in link_ids
-        )
-    )
-    return {
-        link_id: sparkline([point.totals.clicks for point in so_far(course)], "Clicks over the period")
-        for link_id, course in zip(link_ids, courses, strict=True)
-    }
 
 
 HANDLERS = (overview,)
