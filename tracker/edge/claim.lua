@@ -3,8 +3,8 @@
 --
 -- keys  1 click log, then four per claim: 1 pool  2 visitor's record  3 fingerprint's record  4 the same under yesterday's
 --       key (or key 3 again)
--- args  eight per claim: 1 now, ms  2 window, ms  3 visit id  4 visitor id  5 'cookie' or 'new'  6 click-id digests (4 x 8)
---       7 reserve member or ''  8 msgpack Visit
+-- args  three per claim: 1 now, ms (13) .. visit id (26) .. visitor id (26) .. 'c' known by cookie or 'n' new .. click-id
+--       digests (4 x 8) .. window, ms   2 reserve member or ''   3 msgpack Visit
 -- reply per claim: kind ('c' click, 'd' duplicate) .. lease letter .. visitor (26) .. click (26) .. member,
 --       or '!' .. why it failed
 --
@@ -58,10 +58,12 @@ local function hold(pool, member, lease, now, lease_end, reserve)
   return take(pool, now, lease_end, reserve)
 end
 
-local function claim(log, pool, by_visitor, by_fingerprint, by_yesterday,
-                     now_text, window_text, visit, visitor, known, click_ids, reserve, request)
-  local now, window = tonumber(now_text), tonumber(window_text)
-  local lease_end = now + window + AFTER_WINDOW
+local function claim(log, pool, by_visitor, by_fingerprint, by_yesterday, head, reserve, request)
+  local now_text, window_text = string.sub(head, 1, 13), string.sub(head, 99)
+  local visit, visitor, click_ids = string.sub(head, 14, 39), string.sub(head, 40, 65), string.sub(head, 67, 98)
+  local known = string.sub(head, 66, 66) == 'c' and 'cookie' or 'new'
+  local now = tonumber(now_text)
+  local lease_end = now + tonumber(window_text) + AFTER_WINDOW
   local record = nil
 
   local alias = redis.call('GET', by_fingerprint)
@@ -89,7 +91,10 @@ local function claim(log, pool, by_visitor, by_fingerprint, by_yesterday,
     member, lease = take(pool, now, lease_end, reserve)
   end
 
-  local latest = string.format('%013.0f', record and math.max(now, last_visit(record)) or now)
+  local latest = now_text
+  if record and last_visit(record) > now then
+    latest = string.sub(record, 54, 66)
+  end
   local remembered = click .. visitor .. lease .. latest .. click_ids .. member
   if known ~= 'fingerprint' then
     redis.call('SET', by_visitor, remembered, 'PX', window_text)
@@ -106,9 +111,9 @@ local function claims(keys, args)
   for number = 1, (#keys - 1) / 4 do
     -- One claim that fails (a pool of the wrong type) must not take the others with it.
     local done, reply = pcall(claim, log, keys[key], keys[key + 1], keys[key + 2], keys[key + 3],
-      args[arg], args[arg + 1], args[arg + 2], args[arg + 3], args[arg + 4], args[arg + 5], args[arg + 6], args[arg + 7])
+      args[arg], args[arg + 1], args[arg + 2])
     replies[number] = done and reply or '!' .. tostring(type(reply) == 'table' and reply.err or reply)
-    key, arg = key + 4, arg + 8
+    key, arg = key + 4, arg + 3
   end
   return replies
 end

@@ -16,7 +16,7 @@ LEASES = {"e": "exclusive", "s": "shared", "r": "reserve", "n": "none"}
 pack = cast(Callable[[tuple[str | bytes, ...]], bytes], hiredis.pack_command)
 """A command as Valkey reads it."""
 
-KEYS, ARGUMENTS = 4, 8  # of one claim in a call of the function (claim.lua)
+KEYS, ARGUMENTS = 4, 3  # of one claim in a call of the function (claim.lua)
 _ABSENT = "--------"
 
 SAME_PERSON_MS = 30_000
@@ -108,10 +108,8 @@ def claim_arguments(
     keys: LinkKeys, click_ids: str, visit: Visit, request: bytes, visitor: str, by_cookie: bool
 ) -> tuple[str | bytes, ...]:
     """The arguments of one claim, as claim.lua lists them. `request`: the msgpack of `visit`."""
-    return (
-        str(visit.at_ms), keys.window, visit.visit_id, visitor, "cookie" if by_cookie else "new", click_ids,
-        keys.reserve, request,
-    )  # fmt: skip
+    known = "c" if by_cookie else "n"
+    return f"{visit.at_ms:013d}{visit.visit_id}{visitor}{known}{click_ids}{keys.window}", keys.reserve, request
 
 
 def same_person(elapsed_ms: int, click_ids: str, theirs: str) -> bool:
