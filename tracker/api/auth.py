@@ -151,7 +151,7 @@ class Gate:
     async def _limit(self, connection: Connection, caller: Caller) -> None:
         if not self._rate.capacity:
             return
-        taken = await self.limiter.take(f"caller:{caller.api_key_id or caller.session_id}", self._rate)
+        taken = await self.limiter.take_one(f"caller:{caller.api_key_id or caller.session_id}", self._rate)
         if taken is None:
             return
         headers = _headers(connection.scope)

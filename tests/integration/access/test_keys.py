@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
+from litestar import get
 
 from tests.integration.access.conftest import PASSWORD, SECRETS, Browser
 from tests.integration.access.people import join, set_up, signed_in
@@ -291,3 +292,21 @@ async def test_hostile_bodies_name_their_field(browser: Browser) -> None:
         answer = await owner.request(method, path, json=body)
         assert answer.status_code in (400, 422), (body, answer.text)
         assert field in msgspec.json.encode(answer.json()["errors"]).decode(), (body, answer.text)
+
+
+async def test_a_handler_that_names_no_permission_is_closed(services: Services) -> None:
+    @get("/forgotten")
+    async def forgotten() -> dict[str, str]:
+        return {"leaked": "everything"}
+
+    app: Any = create_app(services)
+    app.register(forgotten)
+    await services.pool.execute("INSERT INTO teams (team_id, name) VALUES ('t1', 'One')")
+    _, key = await make_key(services.pool, SECRETS.key_hash, "t1", "one")
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api.test") as client:
+        assert (await client.get("/forgotten")).status_code == 401
+        assert (await client.get("/forgotten", headers={"Authorization": f"Bearer {key}"})).status_code == 403
+        assert (await client.options("/api/team")).status_code == 204
+        assert (await client.get("/schema/openapi.json")).status_code == 200
+        assert (await client.put("/api/team")).status_code == 405
+        assert (await client.get("/api/nowhere")).status_code == 404
