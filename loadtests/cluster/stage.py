@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import aiohttp
 import msgspec
 
 from loadtests.chaos.stage import Store
@@ -57,9 +58,15 @@ class ClusterStage(Stage):
         two = msgspec.structs.replace(self.settings, data_dir=str(self._folder / "two"))
         self.second = Supervisor(two, SECOND)
         await self.second.start(progress)
+        await self._wait_for_both()
+
+    async def _wait_for_both(self) -> None:
         # Both listen on one port and the kernel deals connections out: once all of many are answered, both serve.
-        for _ in range(30):
-            await self._wait_for(f"http://127.0.0.1:{self.settings.edge_port}/health/ready", "the second edge")
+        url = f"http://127.0.0.1:{self.settings.edge_port}/health/ready"
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as session:
+            for _ in range(40):
+                async with session.get(url) as answer:
+                    await answer.read()
 
     async def stop(self) -> None:
         """Everything down."""
