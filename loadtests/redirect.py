@@ -1,9 +1,11 @@
 """How much of a bare server's speed the real redirect keeps: `python -m loadtests.redirect`.
 
-Three servers, one process each, same server settings, same core, driven by the same keep-alive client on another core:
-a bare ASGI constant 302, an empty Litestar handler, and the edge on a Valkey that fsyncs each write before it answers. Rounds
-alternate between them (`--servers bare,granian` compares two servers on the constant instead); the table gives medians and the edge's ratio to the others. Each request of the edge is a click of its own
-(unique `ecid`); after each round the click log must hold exactly the clicks that were answered. Loopback only.
+Servers, one process each, same HTTP protocol and settings, same core, driven by the same keep-alive client on another core: a
+bare ASGI constant 302, an empty Litestar handler, and the edge on a Valkey that fsyncs each write before it answers; on request
+(`--servers`) also `direct`, the constant 302 given the edge's short way past ASGI, and `granian`. Rounds alternate; the table
+gives medians and the edge's ratio to the others, by requests a second and by processor time: of the edge's process (cpu us) and
+of it together with Valkey's (+ store us). Each request of the edge is a click of its own (unique `ecid`); after each round the
+click log must hold exactly the clicks that were answered. Loopback only.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -32,7 +35,7 @@ import uvloop
 from tracker.clicklog import LINKS_KEY, EdgeLink, log_key, pool_key, pool_member
 from tracker.stores.embedded import DataFolder, EmbeddedValkey
 
-FIGURES = ("rate", "p50_ms", "p99_ms", "cpu_us")
+FIGURES = ("rate", "p50_ms", "p99_ms", "cpu_us", "store_us", "in_5_ms")
 SERVERS = ("bare", "litestar", "edge")
 ACCOUNT, SHARD, OFFER = "acct_load", 0, "tracking"
 AGENTS = (
@@ -81,6 +84,24 @@ def bare_app() -> Any:
     return app
 
 
+class DirectApp:
+    """The same constant on the edge's short way."""
+
+    HEAD = (
+        b"HTTP/1.1 302 Found\r\nlocation: https://onlyfans.com/creator/c12345\r\ncache-control: no-store\r\n"
+        b"x-robots-tag: noindex\r\nreferrer-policy: no-referrer\r\ncontent-length: 0\r\n"
+        b"set-cookie: cbv=01k5aaaaaaaaaaaaaaaaaaaaaa; Max-Age=15552000; Path=/; HttpOnly; SameSite=Lax\r\n"
+    )
+
+    def direct(self, exchange: Any, target: bytes, headers: Any, peer: Any) -> bool:
+        """Answer at once."""
+        exchange.answer(self.HEAD)
+        return True
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Nothing comes here."""
+
+
 def litestar_app() -> Any:
     """An empty Litestar handler on the same route."""
     from litestar import Litestar, get
@@ -113,7 +134,7 @@ def serve(kind: str, port: int, data: str) -> None:
     import uvicorn
 
     async def run() -> None:
-        app = bare_app() if kind == "bare" else litestar_app()
+        app = {"bare": bare_app, "direct": DirectApp, "litestar": litestar_app}[kind]()
         await uvicorn.Server(server.server_config(app)).serve(sockets=[server.listen("127.0.0.1", port)])
 
     uvloop.run(run())
@@ -168,26 +189,27 @@ class Caller(asyncio.Protocol):
 class Load:
     """What the connections of one drive share."""
 
-    def __init__(self, links: int, first: int, period: float) -> None:
-        self.requests = request_stream(links, first)
+    def __init__(self, requests: Iterator[bytes], period: float) -> None:
+        self.requests = requests
         self.period = period
         self.answered = self.failures = self.open = 0
         self.latencies: list[float] = []
         self.stopping = False
 
 
-def request_stream(links: int, first: int) -> Iterator[bytes]:
+def request_stream(links: int, first: int, agents: int = 3, query: int = 0) -> Iterator[bytes]:
     """Endless requests, each with an `ecid` of its own."""
-    heads = [HEAD.format(agent=agent).encode() for agent in AGENTS]
+    heads = [HEAD.format(agent=f"{AGENTS[n % 3]}{f' Build/{n}' if n > 2 else ''}").encode() for n in range(agents)]
     paths = [f"GET /go/{link_id(number)}?ecid=e".encode() for number in range(links)]
-    tail = b"&utm_source=ig&utm_campaign=summer&fbclid=PAZXh0bgNhZW0BMABhZGlkAaYxY2J"
+    more = b"&q=" + b"a" * query if query else b""
+    tail = more + b"&utm_source=ig&utm_campaign=summer&fbclid=PAZXh0bgNhZW0BMABhZGlkAaYxY2J"
     for number in itertools.count(first):
-        yield b"%b%d%b%d%b" % (paths[number % links], number, tail, number, heads[number % 3])
+        yield b"%b%d%b%d%b" % (paths[number % links], number, tail, number, heads[number % agents])
 
 
-async def drive(port: int, connections: int, seconds: float, links: int, first: int, rate: float) -> dict[str, Any]:
+async def drive(port: int, connections: int, seconds: float, rate: float, requests: Iterator[bytes]) -> dict[str, Any]:
     """Load one server for `seconds`. `rate`: requests per second in all, 0 for as many as it takes."""
-    load = Load(links, first, connections / rate if rate else 0.0)
+    load = Load(requests, connections / rate if rate else 0.0)
     loop = asyncio.get_running_loop()
     for number in range(connections):
         await loop.create_connection(lambda: Caller(load), "127.0.0.1", port)
@@ -273,8 +295,10 @@ class Bench:
     def round(self, kind: str, seconds: float, rate: float = 0.0) -> dict[str, Any]:
         """Drive one server; for the edge, hold the answers against the log."""
         options = self.options
-        command = ["drive", self.ports[kind], options.connections, seconds, options.links, self.first, rate]
-        before = cpu_seconds(self.processes[kind].pid)
+        command = ["drive", self.ports[kind], options.connections, seconds, rate]
+        command += [options.links, self.first, options.agents, options.query]
+        before, stored = cpu_seconds(self.processes[kind].pid), self.store_seconds()
+        within, claims = self.claims(kind)
         done = subprocess.run(
             [sys.executable, "-m", "loadtests.redirect", *map(str, command)],
             stdout=subprocess.PIPE,
@@ -283,12 +307,29 @@ class Bench:
         )
         result: dict[str, Any] = json.loads(done.stdout)
         result["cpu_us"] = (cpu_seconds(self.processes[kind].pid) - before) / result["answered"] * 1e6
+        result["store_us"] = (self.store_seconds() - stored) / result["answered"] * 1e6 if kind == "edge" else 0.0
+        now_within, now_claims = self.claims(kind)
+        result["in_5_ms"] = (now_within - within) / (now_claims - claims) * 100 if now_claims > claims else 0.0
         self.first += result["answered"] + options.connections
         if result["failures"]:
             raise SystemExit(f"{kind}: {result['failures']} of {result['answered']} requests were not answered rightly")
         if kind == "edge":
             self.check(result["answered"])
         return result
+
+    def store_seconds(self) -> float:
+        """Processor time Valkey has used."""
+        assert self.valkey.process is not None
+        return cpu_seconds(self.valkey.process.pid)
+
+    def claims(self, kind: str) -> tuple[float, float]:
+        """(claims the edge saw answered within 5 ms, claims answered), from its metrics."""
+        if kind != "edge":
+            return 0.0, 0.0
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.ports[kind]}/metrics", timeout=10) as answer:
+            lines = dict(line.rsplit(" ", 1) for line in answer.read().decode().splitlines() if line[0] != "#")
+        name = "clickbind_edge_claim_seconds"
+        return float(lines[f'{name}_bucket{{le="0.005"}}']), float(lines[f"{name}_count"])
 
     def check(self, answered: int) -> None:
         """Every answered click is in the log, each a click with a lease of its own or shared."""
@@ -358,7 +399,9 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
         for other in ("bare", "litestar"):
             if other in medians:
                 summary[f"edge_to_{other}"] = medians["edge"]["rate"] / medians[other]["rate"]
+                both = medians["edge"]["cpu_us"] + medians["edge"]["store_us"]
                 summary[f"{other}_to_edge_cpu"] = medians[other]["cpu_us"] / medians["edge"]["cpu_us"]
+                summary[f"{other}_to_edge_and_store_cpu"] = medians[other]["cpu_us"] / both
         summary["clicks_checked"] = sum(
             result["answered"] for kind in ("edge", "edge at half") for result in results[kind]
         )
@@ -367,16 +410,21 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
 
 def show(summary: dict[str, Any]) -> None:
     """The summary as a table."""
-    print(f"{'server':20} {'req/s':>8} {'p50 ms':>8} {'p99 ms':>8} {'cpu us':>7}   rounds")
+    print(
+        f"{'server':20} {'req/s':>8} {'p50 ms':>8} {'p99 ms':>8} {'cpu us':>7} {'+ store':>8} {'% in 5 ms':>10}   rounds"
+    )
     for kind, line in summary["servers"].items():
         rounds = " ".join(map(str, summary["rounds"].get(kind, [])))
-        print(
-            f"{kind:20} {line['rate']:8.0f} {line['p50_ms']:8.2f} {line['p99_ms']:8.2f} {line['cpu_us']:7.1f}   {rounds}"
-        )
+        figures = f"{line['rate']:8.0f} {line['p50_ms']:8.2f} {line['p99_ms']:8.2f} {line['cpu_us']:7.1f}"
+        print(f"{kind:20} {figures} {line['store_us']:8.1f} {line['in_5_ms']:10.2f}   {rounds}")
     for other, aim in (("bare", "0.50"), ("litestar", "1.30")):
         if f"edge_to_{other}" in summary:
             rate, cpu = summary[f"edge_to_{other}"], summary[f"{other}_to_edge_cpu"]
-            print(f"edge / {other}: {rate:.2f} by requests a second (aim {aim}), {cpu:.2f} by processor time a request")
+            both = summary[f"{other}_to_edge_and_store_cpu"]
+            print(
+                f"edge / {other} (aim {aim}): {rate:.2f} by requests a second, by processor time {cpu:.2f} (edge alone)"
+                f" and {both:.2f} (edge and Valkey)"
+            )
     if "clicks_checked" in summary:
         print(f"clicks answered and found in the log: {summary['clicks_checked']}")
 
@@ -388,8 +436,9 @@ def main() -> None:
         return
     if sys.argv[1:2] == ["drive"]:
         pin(1)
-        port, connections, seconds, links, first, rate = sys.argv[2:8]
-        result = uvloop.run(drive(int(port), int(connections), float(seconds), int(links), int(first), float(rate)))
+        port, connections, seconds, rate, *shape = sys.argv[2:]
+        requests = request_stream(*map(int, shape))
+        result = uvloop.run(drive(int(port), int(connections), float(seconds), float(rate), requests))
         print(json.dumps(result))
         return
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -398,8 +447,13 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--members", type=int, default=20_000, help="pooled links")
     parser.add_argument("--links", type=int, default=100, help="smart links")
+    parser.add_argument("--agents", type=int, default=3, help="distinct user agents")
+    parser.add_argument("--query", type=int, default=0, help="bytes added to each query string")
     parser.add_argument(
-        "--servers", type=lambda text: text.split(","), default=list(SERVERS), help="of bare, litestar, edge, granian"
+        "--servers",
+        type=lambda text: text.split(","),
+        default=list(SERVERS),
+        help="of bare, direct, litestar, edge, granian",
     )
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
