@@ -40,10 +40,11 @@ $(STAMP): requirements.lock pyproject.toml
 browser:
 	@sh tests/browser/install-chromium
 
-# Resolve the dependencies again, for every Python and platform, with hashes.
+# Resolve the dependencies again, for every Python and platform, with hashes: for development, and what runs (the image).
 lock:
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra dev pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -c requirements.lock pyproject.toml -o requirements.runtime.lock
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache *.egg-info

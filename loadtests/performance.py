@@ -75,9 +75,10 @@ def run(command: list[str]) -> Any:
     done = subprocess.run(
         [sys.executable, "-m", *command], stdout=subprocess.PIPE, text=True, timeout=LONGEST, check=False
     )
-    start = done.stdout.find("{")
+    lines = done.stdout.splitlines()  # a server's log may stand before the figures
+    start = next((number for number, line in enumerate(lines) if line.startswith("{")), len(lines))
     try:
-        return json.loads(done.stdout[start:]) if start >= 0 else None
+        return json.loads("\n".join(lines[start:]))
     except json.JSONDecodeError:
         print(f"{command[0]}: exit code {done.returncode}, no figures", file=sys.stderr)
         return None
