@@ -6,7 +6,6 @@ from litestar import Litestar, Router
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
 
 from tracker import __version__, dashboard
 from tracker.api import (
@@ -15,6 +14,7 @@ from tracker.api import (
     audit,
     delivery_health,
     delivery_log,
+    docs,
     explain,
     exports,
     health,
@@ -125,6 +125,8 @@ ROUTES = (
     webhook_settings.redeliver_webhook,
     whoami.whoami,
     webhooks.receive_webhook,
+    docs.documentation,
+    docs.style,
     health.live,
     health.ready,
     health.metrics,
@@ -150,7 +152,7 @@ def create_app(services: Services) -> Litestar:
         openapi_config=OpenAPIConfig(
             title="Clickbind",
             version=__version__,
-            render_plugins=[JsonRenderPlugin()],
+            render_plugins=[docs.Schema()],
             openapi_router=Router("/schema", route_handlers=[], opt={"permission": "public"}),
         ),
         request_max_body_size=1 << 20,
