@@ -50,6 +50,16 @@ COLUMNS = (
 )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Ad:
+    """A smart link with the pooled links its clicks may lease; `key` says what traffic it gets."""
+
+    key: str
+    smart_link_id: str
+    account_id: str
+    pool: list[int]
+
+
 @dataclass
 class History:
     """What was made up: rows of clicks, and what became known of fans."""
@@ -72,6 +82,7 @@ async def _write(store: Pool, links: dict[str, str], days: int, seed: int) -> No
         made = History()
         chance = random.Random(seed)
         free: dict[int, datetime] = {}
+        ads = []
         for key, link_id in links.items():
             row = await connection.fetchrow(
                 "SELECT account_id, offer FROM smart_links WHERE smart_link_id = $1", link_id
@@ -81,7 +92,9 @@ async def _write(store: Pool, links: dict[str, str], days: int, seed: int) -> No
                 "SELECT inventory_link_id FROM inventory_links WHERE account_id = $1 AND offer = $2 AND state = 'ready' AND role = 'pool'",
                 row["account_id"], row["offer"],
             )  # fmt: skip
-            _link(made, chance, key, link_id, row["account_id"], [one["inventory_link_id"] for one in pool], free, days)
+            ads.append(Ad(key, link_id, row["account_id"], [one["inventory_link_id"] for one in pool]))
+        for at, ad in visits(chance, ads, days):
+            _click(made, chance, ad, free, at)
         async with connection.transaction():
             await connection.copy_records_to_table("clicks", records=made.clicks, columns=COLUMNS)
             await connection.execute(
@@ -98,53 +111,43 @@ async def _write(store: Pool, links: dict[str, str], days: int, seed: int) -> No
                 await record(connection, made.facts[start : start + 500])
 
 
-def _link(
-    made: History,
-    chance: random.Random,
-    key: str,
-    link_id: str,
-    account_id: str,
-    pool: Sequence[int],
-    free: dict[int, datetime],
-    days: int,
-) -> None:
-    source, referrer, campaigns = NETWORKS[key]
-    rate, ratio = PULL[key]
+def visits(chance: random.Random, ads: Sequence[Ad], days: int) -> list[tuple[datetime, Ad]]:
+    """Who clicks when, in order: more in the evening, at the week's end, and as the weeks go by."""
     end = datetime.now(UTC) - timedelta(hours=8)
     hour = (end - timedelta(days=days)).replace(minute=0, second=0, microsecond=0)
+    found = []
     while hour < end:
         daily = 0.55 + 0.45 * math.sin((hour.hour - 15) / 24 * 2 * math.pi)
         weekly = 1.25 if hour.weekday() >= 4 else 0.95
         grown = 0.6 + 0.7 * (1 - (end - hour) / timedelta(days=days))
-        for _ in range(_poisson(chance, rate * 1.6 * daily * weekly * grown)):
-            at = hour + timedelta(seconds=chance.uniform(0, 3599))
-            _click(made, chance, key, link_id, account_id, pool, free, at, source, referrer, campaigns, ratio)
+        for ad in ads:
+            for _ in range(_poisson(chance, PULL[ad.key][0] * daily * weekly * grown)):
+                found.append((hour + timedelta(seconds=chance.uniform(0, 3599)), ad))
         hour += timedelta(hours=1)
+    return sorted(found, key=lambda visit: visit[0])
 
 
-def _click(
-    made: History, chance: random.Random, key: str, link_id: str, account_id: str, pool: Sequence[int],
-    free: dict[int, datetime], at: datetime, source: str, referrer: str, campaigns: Sequence[str], ratio: float,
-) -> None:  # fmt: skip
+def _click(made: History, chance: random.Random, ad: Ad, free: dict[int, datetime], at: datetime) -> None:
+    source, referrer, campaigns = NETWORKS[ad.key]
     agent = chance.choice(PHONES)
     bot = chance.random() < 0.07
     found = device(agent)
-    open_links = [one for one in pool if free.get(one, datetime.min.replace(tzinfo=UTC)) < at] if not bot else []
+    open_links = [one for one in ad.pool if free.get(one, datetime.min.replace(tzinfo=UTC)) < at] if not bot else []
     lease = chance.choice(open_links) if open_links else None
     if lease is not None:
         free[lease] = at + WINDOW + timedelta(minutes=2)
     click_id = ulid.from_timestamp(at.timestamp()).str.lower()
     made.clicks.append(
         (
-            click_id, link_id, account_id, at, at, 1 + (chance.random() < 0.09), f"v{chance.getrandbits(60):x}", "new", lease,
+            click_id, ad.smart_link_id, ad.account_id, at, at, 1 + (chance.random() < 0.09), f"v{chance.getrandbits(60):x}", "new", lease,
             "exclusive" if lease is not None else "none", bot, "known crawler" if bot else None,
             f"203.0.113.{chance.randrange(1, 255)}", chance.choice(COUNTRIES), agent, found.browser, found.os,
             "bot" if bot else found.device_type, referrer or None, f"{source[:2]}-{chance.choice(campaigns)}-{chance.randrange(4)}",
-            source, chance.choice(campaigns), f"https://go.example.com/go/{link_id}",
+            source, chance.choice(campaigns), f"https://go.example.com/go/{ad.smart_link_id}",
         )
     )  # fmt: skip
-    if lease is not None and chance.random() < ratio:
-        _fan(made, chance, account_id, lease, at)
+    if lease is not None and chance.random() < PULL[ad.key][1]:
+        _fan(made, chance, ad.account_id, lease, at)
 
 
 def _fan(made: History, chance: random.Random, account_id: str, lease: int, clicked_at: datetime) -> None:

@@ -38,7 +38,7 @@ DESKTOP, PHONE = (1360, 900), (390, 844)
 SETTLE_SECONDS = 120
 
 
-async def play(stage: Stage, people: int = 24, days: int = 45) -> None:
+async def play(stage: Stage, people: int = 10, days: int = 45) -> None:
     """Visitors of today, and the weeks before; returns when all of it is credited and counted."""
     played = Played()
     visitors = Visitors(
@@ -85,7 +85,7 @@ async def busy_fan(stage: Stage) -> str:
         await connection.close()
 
 
-async def set_up(stage: Stage, browser: Browser) -> BrowserContext:
+async def set_up(stage: Stage, browser: Browser, folder: Path) -> BrowserContext:
     """The first run in the browser; returns the context that is logged in."""
     context = await browser.new_context(viewport={"width": DESKTOP[0], "height": DESKTOP[1]}, locale="en-GB")
     page = await context.new_page()
@@ -95,7 +95,7 @@ async def set_up(stage: Stage, browser: Browser) -> BrowserContext:
     await page.fill("#email", "robin@example.com")
     await page.fill("#password", "correct horse battery")
     await page.fill("#again", "correct horse battery")
-    await page.screenshot(path=FOLDER / "setup.png")
+    await page.screenshot(path=folder / "setup.png")
     await page.click("button.main")
     await page.wait_for_url("**/overview*")
     await page.close()
@@ -152,7 +152,7 @@ async def run(folder: Path) -> None:
             await play(stage)
             async with async_playwright() as playwright:
                 browser = await playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-                context = await set_up(stage, browser)
+                context = await set_up(stage, browser, folder)
                 await shoot(stage, context, pages(stage, await busy_fan(stage)), folder)
                 await browser.close()
         finally:
