@@ -16,7 +16,7 @@ import msgspec
 import pytest
 
 from tests.integration.edge.conftest import ACCOUNT, LINK, PHONE, PROFILE, RESERVE, SECRET, decode_entry
-from tracker.clicklog import LINKS_KEY, EdgeLink, log_key
+from tracker.clicklog import LINKS_KEY, EdgeLink, log_key, pool_key, pool_member
 from tracker.edge import protocol
 from tracker.stores import valkey
 
@@ -133,6 +133,54 @@ async def test_raw_input_gets_a_redirect_or_a_clean_refusal(store: Any, redis_ur
     logged = [decode_entry(fields) for _, fields in await store.xrange(log_key(0))]
     assert len(logged) == len(redirected) + 1
     assert all("\x00" not in repr(entry.visit) for entry in logged)
+
+
+async def test_requests_sent_ahead_are_answered_in_order(store: Any, redis_url: str, tmp_path: Path) -> None:
+    await store.zadd(
+        pool_key(0, ACCOUNT, "tracking"), {pool_member(n, f"https://x.example/{n}"): 0 for n in range(1, 9)}
+    )
+    parts = [get(GO + b"?ecid=%d" % number) for number in range(4)]
+    parts.insert(1, get(GO, b"Sec-Purpose: prefetch"))
+    parts.insert(3, b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+    parts.insert(5, get(GO + b"?ecid=body", b"Content-Length: 3") + b"abc")
+    stream = b"".join(parts)
+    async with running(redis_url, tmp_path) as edge:
+        for cuts in ([], [len(parts[0]) - 3], range(50, len(stream), 97)):
+            before = await store.xlen(log_key(0))
+            reader, writer = await asyncio.open_connection("127.0.0.1", edge.port)
+            start = 0
+            for cut in [*cuts, len(stream)]:
+                writer.write(stream[start:cut])
+                await writer.drain()
+                await asyncio.sleep(0)
+                start = cut
+            statuses = []
+            for _ in parts:
+                head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+                statuses.append(head[9:12])
+                if b"\r\ncontent-length: 3\r\n" in head:
+                    assert await reader.readexactly(3) == b"ok\n"
+            assert statuses == [b"302", b"403", b"302", b"200", b"302", b"302", b"302"]
+            writer.close()
+            assert await store.xlen(log_key(0)) in (before + 5, before + 6)  # the prefetch is logged without a waiter
+
+
+async def test_the_short_way_and_asgi_give_the_same_answer_and_entry(
+    store: Any, redis_url: str, tmp_path: Path
+) -> None:
+    query = b"?ecid=%s&utm_source=a%%20b&x=1"
+    headers = (b"Accept-Language: de", b"Referer: https://l.instagram.com/", b"Cookie: _fbp=fb.1.2.3; a=b")
+    async with running(redis_url, tmp_path) as edge:
+        short = await edge.ask(get(GO + query % b"E1", *headers))
+        asgi = await edge.ask(get(b"http://x" + GO + query % b"E2", *headers))  # an absolute target is not plain
+    one, two = [decode_entry(fields) for _, fields in await store.xrange(log_key(0))]
+    lines = [sorted(line.partition(b"=")[0] for line in answer.split(b"\r\n")) for answer in (short, asgi)]
+    assert lines[0] == lines[1]
+    assert short.startswith(b"HTTP/1.1 302 Found\r\n")
+    same = {"ecid": "", "visit_id": "", "at_ms": 0, "landing_url": ""}
+    assert msgspec.structs.replace(one.visit, **same) == msgspec.structs.replace(two.visit, **same)
+    assert (one.visit.ecid, one.visit.utm_source, one.visit.fbp) == ("E1", "a b", "fb.1.2.3")
+    assert one.visit.landing_url.replace("E1", "E2") == two.visit.landing_url
 
 
 async def test_every_click_answered_before_kill_9_is_in_the_log(store: Any, redis_url: str, tmp_path: Path) -> None:
