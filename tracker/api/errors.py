@@ -48,8 +48,15 @@ def bad_request(request: Request[Any, Any, Any], error: ValidationException) -> 
     fields: dict[str, list[str]] = {}
     for entry in error.extra or ():
         if isinstance(entry, dict):
-            fields.setdefault(str(entry.get("key", "body")), []).append(str(entry.get("message", "is not valid")))
+            fields.setdefault(_as_sent(request, str(entry.get("key", "body"))), []).append(str(entry.get("message", "is not valid")))
     return invalid(request, Invalid(fields or {"body": [error.detail]}))
+
+
+def _as_sent(request: Request[Any, Any, Any], name: str) -> str:
+    """A parameter's name in the query, where that is not the handler's own word for it."""
+    handler = request.scope.get("route_handler")
+    field = None if handler is None else handler.parsed_fn_signature.parameters.get(name)
+    return getattr(field.kwarg_definition, "name", None) or name if field is not None else name
 
 
 def http_error(_: Request[Any, Any, Any], error: HTTPException) -> Response[dict[str, Any]]:
