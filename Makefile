@@ -4,13 +4,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check lint types contracts up setup browser lock clean
+.PHONY: demo test fuzz check lint types contracts up setup browser lock clean
 
 demo: setup
 	$(BIN)/clickbind demo $(ARGS)
 
 test: setup browser
 	$(BIN)/python -m pytest $(ARGS)
+
+# Hours of nonsense for every endpoint: make fuzz SECONDS=3600
+fuzz: setup
+	CLICKBIND_FUZZ_SECONDS=$(or $(SECONDS),600) $(BIN)/python -m pytest tests/integration/openapi --timeout 90000 $(ARGS)
 
 up: setup
 	$(BIN)/clickbind up

@@ -153,6 +153,7 @@ def create_app(services: Services) -> Litestar:
             title="Clickbind",
             version=__version__,
             render_plugins=[docs.Schema()],
+            use_handler_docstrings=True,
             openapi_router=Router("/schema", route_handlers=[], opt={"permission": "public"}),
         ),
         request_max_body_size=1 << 20,

@@ -14,6 +14,8 @@ from litestar import Litestar, MediaType, Request, Response, get
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.routes import HTTPRoute
 
+from tracker.exports.formats import FORMATS
+
 POLICY = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 METHODS = ("get", "post", "put", "patch", "delete")
 
@@ -106,6 +108,16 @@ def _document(path: str, method: str, operation: dict[str, Any], permission: str
         answers[status] = {
             "description": meaning,
             "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}, "example": body}},
+        }
+    # The server itself, before any of us, refuses what is no HTTP or has a line of more than 64 KB.
+    answers["400"]["content"]["text/plain"] = {
+        "schema": {"type": "string"},
+        "example": "Invalid HTTP request received.",
+    }
+    if path == "/api/exports/{file}":
+        answers["200"] = {
+            "description": "The file, streamed.",
+            "content": {form.media_type: {"schema": {"type": "string"}} for form in FORMATS.values()},
         }
     for status, answer in _examples().get(f"{method.upper()} {path}", {}).items():
         if status == "body":

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
+import uvicorn
 
 from tracker.access.keys import make_key
 from tracker.api.app import create_app
@@ -68,3 +72,23 @@ async def api(pool: Pool, redis: Client, settings: Settings | None = None, team_
     return httpx.AsyncClient(
         transport=httpx.ASGITransport(app), base_url="http://api.test", headers={"Authorization": f"Bearer {key}"}
     )
+
+
+@asynccontextmanager
+async def served(
+    pool: Pool, redis: Client, settings: Settings | None = None
+) -> AsyncIterator[tuple[str, dict[str, str]]]:
+    """A real server on loopback: its address and the headers of a caller."""
+    made = await services(pool, redis, settings)
+    _, key = await make_key(pool, made.secrets.key_hash, "t1", "test")
+    app: Any = create_app(made)
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, access_log=False))
+    task = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield f"http://127.0.0.1:{port}", {"Authorization": f"Bearer {key}"}
+    finally:
+        server.should_exit = True
+        await task

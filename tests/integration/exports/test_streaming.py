@@ -5,17 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
 import pytest
-import uvicorn
 
-from tests.integration.exports.scene import add_clicks, api, furnish, services
-from tracker.access.keys import make_key
-from tracker.api.app import create_app
+from tests.integration.exports.scene import add_clicks, api, furnish, served
 from tracker.exports import export, rows
 from tracker.exports.export import AT_ONCE, stream
 from tracker.exports.rows import Wanted
@@ -48,24 +43,6 @@ class Queries(dict[str, str]):
             if self.pages == self._fails_at:
                 raise ConnectionResetError("gone")
         return super().__getitem__(name)
-
-
-@asynccontextmanager
-async def served(pool: Pool, redis: Client) -> AsyncIterator[tuple[str, dict[str, str]]]:
-    """A real server on loopback: its address and the headers of a caller."""
-    made = await services(pool, redis)
-    _, key = await make_key(pool, made.secrets.key_hash, "t1", "test")
-    app: Any = create_app(made)
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, access_log=False))
-    task = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.01)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    try:
-        yield f"http://127.0.0.1:{port}", {"Authorization": f"Bearer {key}"}
-    finally:
-        server.should_exit = True
-        await task
 
 
 async def test_memory_does_not_grow_with_the_rows(pool: Pool, database_url: str) -> None:
