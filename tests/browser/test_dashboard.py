@@ -150,6 +150,10 @@ async def test_a_smart_link_is_made_changed_paused_and_deleted(robin: Buyer, sta
     await page.get_by_label("Tracking link").check()
     await page.fill("#window", "2.5")
     await page.fill("#tags", "spring, us")
+    await page.fill("#list_id", "no/../list")
+    await page.get_by_role("button", name="Make smart link").click()
+    await expect(page.locator("#list_id-wrong")).to_be_visible()
+    await page.fill("#list_id", "1193405")
     await page.get_by_role("button", name="Make smart link").click()
     await expect(page.locator("#fallback_url-wrong")).to_contain_text("https://")
     await page.fill("#fallback_url", "https://fallback.example/")
@@ -169,6 +173,7 @@ async def test_a_smart_link_is_made_changed_paused_and_deleted(robin: Buyer, sta
 
     await page.get_by_role("link", name="Edit").click()
     await expect(page.locator("#window")).to_have_value("150")
+    await expect(page.get_by_label("List 1193405")).to_be_checked()
     await page.fill("#name", "Ava / spring")
     await page.get_by_role("button", name="Save").click()
     await expect(page.locator("h1")).to_have_text("Ava / spring")

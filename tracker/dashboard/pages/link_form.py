@@ -12,6 +12,7 @@ from litestar.params import FromPath
 from litestar.response import Redirect
 
 from tracker.access.caller import Caller
+from tracker.dashboard import subscriber_list
 from tracker.dashboard.choices import choices
 from tracker.dashboard.forms import Form, read_form
 from tracker.dashboard.rendering import page
@@ -30,6 +31,7 @@ FIELDS = (
     "fallback_url",
     "tags",
     "destination_ids",
+    "list_id",
 )
 UNITS = {"minutes": 60, "hours": 3600, "days": 86400}
 LONGEST_WINDOW = 2_592_000
@@ -60,7 +62,9 @@ async def create_link(
     form = await read_form(request)
     try:
         wish = _convert(form, NewSmartLink, {"account_id": form.get("account_id")})
+        wanted = await subscriber_list.checked(services, caller, wish.account_id, form.get("list_id"))
         made = await smart_links.create(services, caller, wish)
+        await subscriber_list.attach(services, caller, made.smart_link_id, wanted)
     except Invalid as error:
         return await _show(request, caller, services, form.amiss(error.errors, FIELDS), None)
     return Redirect(f"/links/{made.smart_link_id}?made=1", status_code=303)
@@ -90,7 +94,9 @@ async def change_link(
     form = await read_form(request)
     try:
         wish = _convert(form, SmartLinkChange, {})
+        wanted = await subscriber_list.checked(services, caller, link.account_id, form.get("list_id"))
         await smart_links.change(services, caller, link.smart_link_id, wish)
+        await subscriber_list.attach(services, caller, link.smart_link_id, wanted)
     except Invalid as error:
         return await _show(request, caller, services, form.amiss(error.errors, FIELDS), link)
     return Redirect(f"/links/{link.smart_link_id}?changed=1", status_code=303)
@@ -110,7 +116,9 @@ async def change_state(
         return Redirect("/links", status_code=303)
     if wanted not in ("active", "paused"):
         raise Invalid({"state": ["The state must be active, paused or deleted."]})
-    link = await smart_links.change(services, caller, smart_link_id, SmartLinkChange(state="paused" if wanted == "paused" else "active"))
+    link = await smart_links.change(
+        services, caller, smart_link_id, SmartLinkChange(state="paused" if wanted == "paused" else "active")
+    )
     return Redirect(f"/links/{link.smart_link_id}?changed=1", status_code=303)
 
 
