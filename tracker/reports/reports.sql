@@ -192,17 +192,18 @@ WITH fans AS (
     WHERE s.team_id = $1 AND ($2::text[] IS NULL OR s.smart_link_id = ANY($2))
       AND n.conversion_type = 'new_subscriber' AND n.retracted_at IS NULL
     GROUP BY 1, 2, 3 HAVING min(n.conversion_at) >= $3 AND min(n.conversion_at) < $4
+), acquired AS (
+    SELECT width_bucket(f.acquired_at, $5::timestamptz[]) AS point, w.days, count(*)::int AS subscribers,
+           (count(*) FILTER (WHERE f.acquired_at + make_interval(days => w.days + 1) <= $7))::int AS matured
+    FROM fans f CROSS JOIN unnest($6::int[]) w (days) GROUP BY 1, 2
 ), paid AS (
-    SELECT f.smart_link_id, f.fan_id, r.conversion_at - f.acquired_at AS after, r.gross_cents, r.net_cents
+    SELECT width_bucket(f.acquired_at, $5::timestamptz[]) AS point, f.acquired_at, r.conversion_at, r.gross_cents, r.net_cents
     FROM fans f JOIN revenue r ON r.account_id = f.account_id AND r.fan_id = f.fan_id AND r.smart_link_id = f.smart_link_id
      AND r.conversion_at >= f.acquired_at - interval '10 minutes'
-), windows AS (
-    SELECT width_bucket(f.acquired_at, $5::timestamptz[]) AS point, w.days, f.acquired_at + make_interval(days => w.days + 1) <= $7 AS over,
-           coalesce(p.gross_cents, 0) AS gross_cents, coalesce(p.net_cents, 0) AS net_cents
-    FROM fans f CROSS JOIN unnest($6::int[]) AS w (days)
-    LEFT JOIN LATERAL (SELECT sum(gross_cents) AS gross_cents, sum(net_cents) AS net_cents FROM paid p
-        WHERE p.smart_link_id = f.smart_link_id AND p.fan_id = f.fan_id AND p.after < make_interval(days => w.days + 1)) p ON true
+), earned AS (
+    SELECT p.point, w.days, sum(p.gross_cents)::bigint AS gross_cents, sum(p.net_cents)::bigint AS net_cents
+    FROM paid p JOIN unnest($6::int[]) w (days) ON p.conversion_at < p.acquired_at + make_interval(days => w.days + 1)
+     AND p.acquired_at + make_interval(days => w.days + 1) <= $7 GROUP BY 1, 2
 )
-SELECT point, days, count(*)::int AS subscribers, (count(*) FILTER (WHERE over))::int AS matured,
-       coalesce(sum(gross_cents) FILTER (WHERE over), 0)::bigint AS gross_cents, coalesce(sum(net_cents) FILTER (WHERE over), 0)::bigint AS net_cents
-FROM windows GROUP BY 1, 2;
+SELECT point, days, subscribers, matured, coalesce(gross_cents, 0) AS gross_cents, coalesce(net_cents, 0) AS net_cents
+FROM acquired LEFT JOIN earned USING (point, days);
