@@ -20,6 +20,8 @@ from tracker.dashboard.pages import (
     link_more,
     links,
     overview,
+    platform_form,
+    platforms,
     postback_form,
     postbacks,
 )
@@ -33,6 +35,8 @@ PAGES = (
     link,
     link_lists,
     link_more,
+    platforms,
+    platform_form,
     postbacks,
     postback_form,
     deliveries,
