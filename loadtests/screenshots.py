@@ -34,7 +34,7 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
 ]
-DESKTOP, PHONE = (1360, 900), (390, 844)
+DESKTOP, PHONE = (1360, 1040), (390, 1100)
 SETTLE_SECONDS = 120
 
 
@@ -128,14 +128,14 @@ async def shoot(stage: Stage, context: BrowserContext, wanted: dict[str, str], f
         await page.set_viewport_size({"width": DESKTOP[0], "height": DESKTOP[1]})
         await page.emulate_media(color_scheme="light")
         await page.goto(base + path, wait_until="networkidle")
-        await page.screenshot(path=folder / f"{name}.png", full_page=True)
+        await page.screenshot(path=folder / f"{name}.png")
         if name in ("overview", "link", "explain"):
             await page.emulate_media(color_scheme="dark")
-            await page.screenshot(path=folder / f"{name}-dark.png", full_page=True)
+            await page.screenshot(path=folder / f"{name}-dark.png")
             await page.emulate_media(color_scheme="light")
             await page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
             await page.reload(wait_until="networkidle")
-            await page.screenshot(path=folder / f"{name}-phone.png", full_page=True)
+            await page.screenshot(path=folder / f"{name}-phone.png")
     await page.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 NARROW = "\u202f"  # narrow no-break space
@@ -53,6 +54,14 @@ def duration(seconds: float) -> str:
             parts.append(f"{left // size}{NARROW}{unit}")
             left %= size
     return " ".join(parts[:2]) or f"0{NARROW}s"
+
+
+def host(referrer: str | None) -> str | None:
+    """'l.facebook.com' of a referrer; what is no web address is left as it is."""
+    try:
+        return (urlsplit(referrer).hostname if referrer else None) or referrer
+    except ValueError:
+        return referrer
 
 
 def ago(at: datetime | None, now: datetime) -> str:

@@ -39,6 +39,7 @@ def environment() -> jinja2.Environment:
         money=numbers.money,
         percent=numbers.percent,
         duration=numbers.duration,
+        host=numbers.host,
         as_json=lambda value: msgspec.json.encode(value).decode(),
     )
     made.globals.update(

@@ -99,6 +99,9 @@ def test_numbers_as_people_write_them() -> None:
     assert numbers.change(5, 0) == ("new", "up")
     assert numbers.change(None, 4) == (numbers.NONE, "none")
     assert numbers.change(0, 0) == (numbers.NONE, "none")
+    assert numbers.host("https://l.facebook.com/l.php?u=1") == "l.facebook.com"
+    assert numbers.host("http://[oops") == "http://[oops"
+    assert numbers.host("javascript:alert(1)") == "javascript:alert(1)"
 
 
 def test_a_sparkline_is_an_svg_whatever_the_values() -> None:
