@@ -10,6 +10,7 @@ import asyncio
 import os
 import re
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -34,12 +35,14 @@ LOOKUPS_LIMIT = 64  # ids asked for at once; beyond it strangers are guessing
 LOOKUPS_WHILE_LOADING = 2000
 SCAN_COUNT = 250
 SCAN_PAUSE_SECONDS = 0.005  # between pages once the links are known: clicks go between
-OPEN_LIMIT = 20_000  # links kept decoded, about 1.5 kB each
+OPEN_LIMIT = 20_000  # links kept decoded at most, half of them at least, about 1.5 kB each
 
 _LINK_ID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 _decode = msgspec.msgpack.Decoder(EdgeLink).decode
 _encode_snapshot = msgspec.msgpack.Encoder().encode
 _decode_snapshot = msgspec.msgpack.Decoder(list[tuple[str, bytes]]).decode
+
+_location = lru_cache(4096)(location)  # the links of an account share theirs
 
 Fetch = Callable[[str], Awaitable[Any]]
 
@@ -47,26 +50,27 @@ Fetch = Callable[[str], Awaitable[Any]]
 class Link:
     """A smart link ready for use: its record and what is derived from it once."""
 
-    __slots__ = ("address", "fallback", "keys", "profile", "raw", "record", "reserve_url")
+    __slots__ = ("address", "fallback", "keys", "profile", "record", "reserve_url")
 
     def __init__(self, raw: bytes, base_url: str, last_resort: bytes) -> None:
-        self.raw = raw
         self.record = _decode(raw)
         self.keys = LinkKeys(self.record)
         self.address = f"{base_url}/go/{self.record.smart_link_id}"
-        self.fallback = location(self.record.fallback_url)
-        self.profile = location(self.record.profile_url) or last_resort
-        self.reserve_url = location(self.record.reserve.partition("|")[2]) or self.profile
+        self.fallback = _location(self.record.fallback_url)
+        self.profile = _location(self.record.profile_url) or last_resort
+        self.reserve_url = _location(self.record.reserve.partition("|")[2]) or self.profile
 
 
 class LinkMap:
     """Links by id (upper case). Values stay encoded until their first use: most of 100,000 links are never clicked."""
 
     def __init__(self, folder: Path, base_url: str, last_resort: bytes) -> None:
-        self._links: dict[str, bytes | Link] = {}
+        self._links: dict[str, bytes] = {}
+        # Decoded ones, in two generations: dropping those not used lately costs nothing per click.
+        self._young: dict[str, Link] = {}
+        self._old: dict[str, Link] = {}
         self._base_url = base_url
         self._last_resort = last_resort
-        self._open_links = 0
         self._unknown: dict[str, float] = {}
         self._asking: dict[str, asyncio.Future[None]] = {}
         self._snapshot = folder / SNAPSHOT_NAME
@@ -81,25 +85,23 @@ class LinkMap:
 
     def get(self, link_id: str) -> Link | None:
         """The link if it is in memory."""
-        found = self._links.get(link_id)
-        if found is None or type(found) is Link:
-            return found
-        return self._open(link_id, found)  # type: ignore[arg-type]
-
-    def _open(self, link_id: str, raw: bytes) -> Link | None:
-        try:
-            link = Link(raw, self._base_url, self._last_resort)
-        except msgspec.DecodeError as error:
-            log.error("edge.link_unreadable", smart_link_id=link_id, error=str(error))
-            del self._links[link_id]
-            return None
-        if self._open_links >= OPEN_LIMIT:
-            for key, held in self._links.items():
-                if isinstance(held, Link):
-                    self._links[key] = held.raw
-            self._open_links = 0
-        self._links[link_id] = link
-        self._open_links += 1
+        link = self._young.get(link_id)
+        if link is not None:
+            return link
+        link = self._old.pop(link_id, None)
+        if link is None:
+            raw = self._links.get(link_id)
+            if raw is None:
+                return None
+            try:
+                link = Link(raw, self._base_url, self._last_resort)
+            except msgspec.DecodeError as error:
+                log.error("edge.link_unreadable", smart_link_id=link_id, error=str(error))
+                del self._links[link_id]
+                return None
+        if len(self._young) >= OPEN_LIMIT // 2:
+            self._old, self._young = self._young, {}
+        self._young[link_id] = link
         return link
 
     async def find(self, link_id: str, fetch: Fetch) -> Link | None:
@@ -137,14 +139,16 @@ class LinkMap:
         if self._touched is not None:
             self._touched.add(link_id)
         held = self._links.get(link_id)
+        if held == raw:
+            return
+        self._young.pop(link_id, None)
+        self._old.pop(link_id, None)
+        self._changed = True
         if raw is None:
-            if held is not None:
-                del self._links[link_id]
-                self._changed = True
-        elif (held.raw if isinstance(held, Link) else held) != raw:
+            del self._links[link_id]
+        else:
             self._links[link_id] = raw
             self._unknown.pop(link_id, None)
-            self._changed = True
 
     async def refresh(self, client: valkey.Client) -> None:
         """Read all links, a few at a time so that neither side is held up. Raises RedisError."""
@@ -207,7 +211,7 @@ class LinkMap:
     async def save(self) -> None:
         """Write the snapshot, replacing the old one at once. A failure is logged: the redirects do not depend on it."""
         self._changed = False
-        pairs = [(key, held.raw if isinstance(held, Link) else held) for key, held in self._links.items()]
+        pairs = list(self._links.items())
         try:
             await asyncio.get_running_loop().run_in_executor(None, _write_snapshot, self._snapshot, pairs)
         except OSError as error:
