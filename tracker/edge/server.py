@@ -8,7 +8,7 @@ import gc
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from types import FrameType
 from typing import Any
 
@@ -112,7 +112,7 @@ class Service:
             raise StoreError(
                 f"Cannot use the spill folder {self.spill.folder}: {error.strerror}. Set CLICKBIND_SPILL_DIR."
             ) from error
-        following = asyncio.create_task(self.links.follow(self.client))
+        following = asyncio.create_task(unending("links", lambda: self.links.follow(self.client)))
         if await self.pipeline.start(START_WAIT_SECONDS):
             # Not all links need be here to begin: one that is missing is asked for when it is clicked.
             with contextlib.suppress(TimeoutError):
@@ -125,8 +125,8 @@ class Service:
             log.warning("edge.started_without_valkey", why=self.pipeline.trouble, links_from_snapshot=links)
         self._tasks = [
             following,
-            asyncio.create_task(self.replayer.run()),
-            asyncio.create_task(self.standby.run()),
+            asyncio.create_task(unending("replay", self.replayer.run)),
+            asyncio.create_task(unending("standby", self.standby.run)),
         ]
 
     async def stop(self) -> None:
@@ -140,6 +140,16 @@ class Service:
         await self.pipeline.stop()
         await self.spill.stop()
         await valkey.close(self.client)
+
+
+async def unending(name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Background work that must not end while the edge serves: a failure nobody foresaw is told, and it begins again."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            log.exception("edge.background_failed", work=name)
+            await asyncio.sleep(1.0)
 
 
 async def end(task: asyncio.Task[None]) -> None:
