@@ -18,8 +18,6 @@ SQL = load_queries("loadtests.chaos", "books.sql")
 IN_FLIGHT = (
     20.0  # seconds before a fault within which an attempt may have been under way: the delivery timeout and some
 )
-AFTERMATH = 12.0  # seconds after a fault until everything is as before: restarts, leases, breakers, replays
-APART = ("kill-edge", "stop-edge", "term-edge")
 RESENDING = ("worker", "postgres")
 
 
@@ -96,7 +94,7 @@ class Books:
                 wrong.append(f"{each.ecid} ({each.kind}): taken for the other kind")
             if len(rows) > 1 and each.kind != "bot":
                 apart += 1
-                if not self._valkey_was_away(each):
+                if not any(row["spilled"] for row in rows):
                     wrong.append(f"{each.ecid}: one person, {len(rows)} clicks, though Valkey was there")
         strangers = set(self._clicks) - {each.ecid for each in self._load.people} - {""}  # '': not ours to count
         wrong += [f"{ecid}: recorded, never sent" for ecid in sorted(strangers)]
@@ -115,13 +113,6 @@ class Books:
             Invariant("hourly counters equal the rows: visits", sum(r["gross_clicks"] for r in people), hours["gross_clicks"]),
             Invariant("hourly counters equal the rows: bots", len(self._rows["clicks"]) - len(people), hours["bots"]),
         ]  # fmt: skip
-
-    def _valkey_was_away(self, each: Person) -> bool:
-        return any(
-            (w.fault.target == "valkey" and w.overlaps(each.began - AFTERMATH, each.ended + 1))
-            or (w.fault.name in ("full-spill", *APART) and w.overlaps(each.began - AFTERMATH, each.ended + 1))
-            for w in self._windows
-        )  # fmt: skip
 
     def _credit_books(self) -> list[Invariant]:
         fans = {each.fan_id: each for each in self._load.people if each.fan_id}

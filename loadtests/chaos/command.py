@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
+import msgspec
+
 from loadtests.chaos.books import Books, Records
 from loadtests.chaos.injector import Injector
 from loadtests.chaos.load import Load
@@ -76,7 +78,9 @@ def _say(text: str) -> None:
 
 async def _run(options: argparse.Namespace, strikes: list[Strike], folder: Path) -> int:
     configure("chaos", "error", "console")
-    stage = ChaosStage(load(os.environ), folder, pool_target=40, seed=options.seed)
+    stage = ChaosStage(
+        msgspec.structs.replace(load(os.environ), edge_port=0, api_port=0), folder, pool_target=40, seed=options.seed
+    )
     try:
         await stage.start(_topics())
         people = Load(

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import msgspec
 from redis.crc import key_slot
 
 from loadtests.chaos.books import Books, Records
@@ -47,6 +48,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--masters", type=int, default=3, help="masters, each with one replica (default 3)")
     parser.add_argument("--rate", type=float, default=400.0, help="clicks a second written to all shards (default 400)")
     parser.add_argument("--wait", type=int, default=0, metavar="N", help="confirm a click only when N replicas have it")
+    parser.add_argument(
+        "--lag", type=float, default=0.0, metavar="S", help="the replica falls S seconds behind before its master dies"
+    )
     parser.add_argument("--blows", default="reshard,failover", help="reshard, failover, both with a comma, or none")
     parser.add_argument("--people", type=float, default=10.0, help="visitors a second through the edges (default 10)")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
@@ -65,7 +69,9 @@ def _say(text: str) -> None:
 
 async def _run(options: argparse.Namespace, folder: Path) -> int:
     configure("cluster", "error", "console")
-    stage = ClusterStage(load(os.environ), folder, options.masters, options.seed)
+    stage = ClusterStage(
+        msgspec.structs.replace(load(os.environ), edge_port=0, api_port=0), folder, options.masters, options.seed
+    )
     try:
         await stage.start(_topics())
         spread = await _spread(stage)
@@ -89,7 +95,7 @@ async def _run(options: argparse.Namespace, folder: Path) -> int:
             at = options.seconds * (QUIET + number * (1 - QUIET) / max(1, len(blows)))
             await asyncio.sleep(max(0.0, began + at - time.monotonic()))
             windows.append(Window(Fault(blow, blow, "valkey", (0.0, 0.0), blow), time.time()))
-            told[blow] = await _strike(stage, blow)
+            told[blow] = await _strike(stage, blow, options.lag)
             windows[-1].done = time.time()
             _say(f"{time.monotonic() - began:7.1f} s  {blow}: {told[blow]}")
         await asyncio.sleep(max(0.0, began + options.seconds - time.monotonic()))
@@ -139,10 +145,10 @@ async def _spread(stage: ClusterStage) -> Counter[int]:
     return Counter([(await stage.cluster.master_of(log_key(shard))).port for shard in range(SHARDS)])
 
 
-async def _strike(stage: ClusterStage, blow: str) -> str:
+async def _strike(stage: ClusterStage, blow: str, lag: float) -> str:
     cluster = stage.cluster
     if blow == "failover":
-        dead, seconds = await cluster.fail_over(log_key(0))
+        dead, seconds = await cluster.fail_over(log_key(0), lag)
         await dead.start()  # as a replica of whoever took over
         await cluster.whole()
         return f"the master on port {dead.port} killed; another in its place after {seconds:.2f} s; whole again as its replica"

@@ -48,10 +48,15 @@ class Server:
         await self.client.aclose()
         await asyncio.get_running_loop().run_in_executor(self._thread, self.valkey.stop)
 
+    def signal(self, number: int) -> None:
+        """Send a signal."""
+        assert self.valkey.process is not None
+        self.valkey.process.send_signal(number)
+
     def kill(self) -> None:
         """kill -9."""
         assert self.valkey.process is not None
-        self.valkey.process.send_signal(signal.SIGKILL)
+        self.signal(signal.SIGKILL)
         self.valkey.process.wait()
 
     async def ask(self, *command: Any) -> Any:
@@ -131,11 +136,30 @@ class ValkeyCluster:
                     return next(each for each in self.servers if each.port == port)
         raise RuntimeError(f"nobody has {key}")
 
-    async def fail_over(self, key: str) -> tuple[Server, float]:
-        """kill -9 the master of `key`; returns it and the seconds until another is master in its place."""
+    async def replica_of(self, master: Server) -> Server:
+        """The replica of a master."""
+        for server in self.servers:
+            replication = await server.info("replication")
+            if replication["role"] == "slave" and int(replication["master_port"]) == master.port:
+                return server
+        raise RuntimeError(f"no replica of {master.port}")
+
+    async def fail_over(self, key: str, lag: float = 0.0) -> tuple[Server, float]:
+        """kill -9 the master of `key`; returns it and the seconds until another is master in its place.
+
+        `lag`: seconds its replica is stopped before, so that what the master takes meanwhile is on no other machine.
+        """
         dead = await self.master_of(key)
+        replica = await self.replica_of(dead)
+        if lag:
+            replica.signal(signal.SIGSTOP)
+            await asyncio.sleep(lag)
         began = time.monotonic()
         dead.kill()
+        if lag:
+            # What the dead machine had sent must not arrive after all: its replica starts anew from its own disk.
+            replica.kill()
+            await replica.start()
 
         async def taken_over() -> bool:
             now = await self.master_of(key)
