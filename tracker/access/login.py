@@ -69,10 +69,12 @@ async def verify(services: Services, limiter: Limiter, email: str, password: str
     email = email.strip().lower()
     account = hashlib.sha256(email.encode("utf-8", "replace")).hexdigest()[:32]
     known = f"login:{account}:{address}"
-    names = [
-        (known if await limiter.remembers(known) else f"login:{account}", ACCOUNT),
-        (f"login-from:{address}", ADDRESS),
-    ]
+    if await limiter.remembers(known):
+        names = [
+            (known, ACCOUNT)
+        ]  # neither strangers elsewhere nor neighbours behind the same address lock the person out
+    else:
+        names = [(f"login:{account}", ACCOUNT), (f"login-from:{address}", ADDRESS)]
     for name, rate in names:
         taken = await limiter.take(name, rate, always=True)
         if taken is not None and not taken.ok:

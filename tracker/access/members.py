@@ -113,6 +113,8 @@ async def hand_over(pool: Pool, caller: Caller, user_id: str) -> Member:
     async with pool.acquire() as connection, connection.transaction():
         await connection.fetchrow(SQL["lock_team"], caller.team_id)
         await get(connection, caller.team_id, user_id)
+        if caller.user_id is not None and (await get(connection, caller.team_id, caller.user_id)).role != "owner":
+            raise Refused(403, "FORBIDDEN", "The team has another owner since this request began.")
         await connection.execute(SQL["demote_owner"], caller.team_id)
         await connection.execute(SQL["change_member"], caller.team_id, user_id, "owner", [])
         await record(connection, caller, "team.handed_over", "user", user_id)

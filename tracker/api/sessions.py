@@ -98,10 +98,10 @@ async def log_in(
 ) -> Response[dict[str, Any]]:
     """Log in. 401 in the same words whether the address or the password is wrong; 429 after too many tries."""
     gate = gate_of(request)
-    await _end_old_session(request, services)
     made = await login.attempt(
         services, gate.limiter, data.email, data.password, gate.address(request), user_agent(request), data.team_id
     )
+    await _end_old_session(request, services)
     return _let_in(services, made, 201)
 
 

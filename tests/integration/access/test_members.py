@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -229,3 +230,13 @@ async def test_roles_are_listed(browser: Browser) -> None:
     listed = (await owner.get("/api/team/roles")).json()["data"]
     assert {row["name"]: row["is_assignable"] for row in listed["roles"]}["owner"] is False
     assert {name for row in listed["categories"] for name in row["permissions"]} == GRANTABLE
+
+
+async def test_a_team_handed_over_twice_at_once_has_one_owner(browser: Browser, pool: Pool) -> None:
+    owner = browser()
+    await set_up(owner)
+    await signed_in(owner)
+    heirs = [(await join(browser, owner, f"heir{n}@example.com", "admin"))[1] for n in range(3)]
+    answers = await asyncio.gather(*(owner.post("/api/team/ownership", json={"user_id": heir}) for heir in heirs))
+    assert sorted(answer.status_code for answer in answers) == [200, 403, 403]
+    assert await pool.fetchval("SELECT count(*) FROM members WHERE role = 'owner'") == 1

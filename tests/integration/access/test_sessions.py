@@ -101,6 +101,16 @@ async def test_a_login_gives_a_new_token_and_ends_a_planted_one(browser: Browser
     assert planted.cookies["clickbind_session"] != "a" * 43
 
 
+async def test_a_refused_login_leaves_the_session_as_it_is(browser: Browser) -> None:
+    owner = browser()
+    await set_up(owner)
+    wrong = {"email": "owner@example.com", "password": "wrong wrong wrong"}
+    refused = await owner.post("/api/session", json=wrong)
+    assert refused.status_code == 401
+    assert "set-cookie" not in refused.headers
+    assert (await owner.get("/api/session")).status_code == 200
+
+
 async def test_logging_out_here_and_everywhere(browser: Browser) -> None:
     one, two, three = browser(), browser(), browser()
     await set_up(one)
