@@ -11,8 +11,9 @@ import aiohttp
 import pytest
 
 from tests.integration.exports.scene import add_clicks, api, furnish, served
-from tracker.exports import export, rows
+from tracker.exports import rows
 from tracker.exports.export import AT_ONCE, stream
+from tracker.exports.formats import FORMATS
 from tracker.exports.rows import Wanted
 from tracker.management.errors import Refused
 from tracker.stores.postgres import Pool
@@ -70,14 +71,14 @@ async def test_a_reader_who_leaves_stops_the_export(pool: Pool, redis: Client, m
     stopped = asyncio.Event()
     queries = Queries(rows.SQL)
     monkeypatch.setattr(rows, "SQL", queries)
-    abandoned = export.FORMATS["csv"].encoder
+    abandoned = FORMATS["csv"].encoder
 
     def encoder(self: Any, *arguments: Any) -> Any:
         made = abandoned(*arguments)
-        made.abandon = stopped.set
+        monkeypatch.setattr(made, "abandon", stopped.set)
         return made
 
-    monkeypatch.setattr(type(export.FORMATS["csv"]), "encoder", encoder)
+    monkeypatch.setattr(type(FORMATS["csv"]), "encoder", encoder)
     async with served(pool, redis) as (url, headers), aiohttp.ClientSession() as session:
         answer = await session.get(f"{url}/api/exports/clicks.csv", headers=headers)
         await answer.content.readexactly(1000)

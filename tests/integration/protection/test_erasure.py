@@ -159,7 +159,8 @@ async def traces(pool: Pool, redis: Client, folder: Path, words: list[str]) -> l
                 if (word in row["text"] or word.encode().hex() in row["text"]) and "Another team" not in row["text"]
             ]
     for key in await redis.keys("*"):
-        kind = (await redis.type(key)).decode()
+        told = await redis.type(key)
+        kind = told.decode() if isinstance(told, bytes) else told
         value: Any = (
             await redis.get(key) if kind == "string" else (await redis.xrange(key) if kind == "stream" else b"")
         )
@@ -285,7 +286,7 @@ async def test_what_comes_late_is_erased_too_and_then_the_name_is_forgotten(
     await click(pool, VISITOR, again)
     assert await sweep_due(made) == 1
     assert await sweep_due(made) == 0, "not at every look"
-    visitors = dict(await pool.fetch("SELECT click_id, visitor FROM clicks"))
+    visitors = {row["click_id"]: row["visitor"] for row in await pool.fetch("SELECT click_id, visitor FROM clicks")}
     assert visitors[click_id(early)].startswith("erased:"), "replayed from a spill"
     assert visitors[click_id(again)] == VISITOR, "somebody who came back by themselves"
     await pool.execute("UPDATE erasures SET settles_at = now()")

@@ -6,6 +6,7 @@ import asyncio
 from datetime import UTC, date, datetime, timedelta
 
 import asyncpg
+import msgspec
 import pytest
 
 from tests.integration.exports.scene import LINK, furnish
@@ -126,7 +127,9 @@ async def test_a_sale_years_later_is_credited_to_the_click(pool: Pool, scene: li
 
 
 async def test_for_ever_is_for_ever(pool: Pool, scene: list[asyncpg.Record]) -> None:
-    for_ever = Settings(**{name: 0 for name in Settings.__struct_fields__ if name.startswith("retention_")})
+    for_ever = msgspec.structs.replace(
+        Settings(), **{name: 0 for name in Settings.__struct_fields__ if name.startswith("retention_")}
+    )
     assert await retain(pool, for_ever, NOW) == {}
     assert await pool.fetchval("SELECT count(*) FROM clicks") == 23
 
@@ -195,7 +198,7 @@ async def test_old_payments_of_fans_without_a_credit_go(pool: Pool, scene: list[
         for kind, at in (("transaction", MIDDAY), ("message", MIDDAY), ("subscribed", MIDDAY), ("transaction", NOW)):
             await pool.execute(
                 "INSERT INTO platform_events (account_id, event_key, kind, fan_id, at, detail, source) VALUES"
-                " ('a1', $1 || ':' || $2 || ':' || $3::text, $1, $2, $3::timestamptz, '{}', 'poll')",
+                " ('a1', $1 || ':' || $2 || ':' || ($3::timestamptz)::text, $1, $2, $3::timestamptz, '{}', 'poll')",
                 kind, fan_id, at,
             )  # fmt: skip
     await retain(pool, Settings(), NOW)
