@@ -138,12 +138,15 @@ WITH cells AS (
     SELECT CASE WHEN coalesce(v.value, '') = '' THEN '' WHEN EXISTS (
                SELECT FROM report_values k JOIN report_listed d ON d.smart_link_id = r.smart_link_id AND d.dimension = $6 AND d.value_id = k.value_id
                WHERE k.dimension = $6 AND k.value = v.value) THEN v.value END AS value, r.counter, r.amount
-    FROM raw r LEFT JOIN clicks c ON c.click_id = r.click_id
-    CROSS JOIN LATERAL (SELECT left(CASE $6 WHEN 1 THEN c.country WHEN 2 THEN c.device_type WHEN 3 THEN c.browser WHEN 4 THEN c.os
+    FROM raw r LEFT JOIN LATERAL (
+        -- OFFSET 0 keeps this a look-up: joined freely, it becomes a scan of all clicks.
+        SELECT left(CASE $6 WHEN 1 THEN c.country WHEN 2 THEN c.device_type WHEN 3 THEN c.browser WHEN 4 THEN c.os
         WHEN 5 THEN referrer_host(c.referrer) WHEN 6 THEN c.utm_source WHEN 7 THEN c.utm_medium
         WHEN 8 THEN c.utm_campaign WHEN 9 THEN c.utm_term WHEN 10 THEN c.utm_content WHEN 11 THEN c.aff_s1
         WHEN 12 THEN c.aff_s2 WHEN 13 THEN c.aff_s3 WHEN 14 THEN c.aff_s4 WHEN 15 THEN c.aff_s5
-        WHEN 16 THEN c.ecid WHEN 17 THEN c.lease END, 200) AS value) v
+        WHEN 16 THEN c.ecid WHEN 17 THEN c.lease END, 200) AS value
+        FROM clicks c WHERE c.click_id = r.click_id OFFSET 0
+    ) v ON true
 ), found AS (
     SELECT value, coalesce(sum(amount) FILTER (WHERE counter = 0), 0) AS clicks,
            coalesce(sum(amount) FILTER (WHERE counter = 1), 0) AS duplicates,
