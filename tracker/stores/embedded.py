@@ -25,6 +25,11 @@ from typing import IO, Any
 from tracker.stores.errors import StoreError
 
 PR_SET_PDEATHSIG = 1
+# The wheel's Valkey allocates with glibc; more small blocks kept at hand make a claim a tenth cheaper (decision 0010).
+ALLOCATOR = (
+    "glibc.malloc.tcache_count=127:glibc.malloc.tcache_max=1032:glibc.malloc.top_pad=16777216:"
+    "glibc.malloc.trim_threshold=268435456:glibc.malloc.mmap_threshold=268435456"
+)
 SOCKET_PATH_LIMIT = 90  # sun_path holds 107 bytes; PostgreSQL adds "/.s.PGSQL.5432.lock"
 
 
@@ -225,6 +230,7 @@ class EmbeddedValkey:
             ],
             stdout=self.log_path.open("ab"), stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
             preexec_fn=die_with_parent(signal.SIGTERM), start_new_session=True,
+            env={"GLIBC_TUNABLES": ALLOCATOR} | os.environ,
             restore_signals=False,  # with SIGXFSZ ignored, a file that may not grow is an error to report, not a death
         )  # fmt: skip
         pid_file.write_text(str(self.process.pid))
