@@ -129,7 +129,7 @@ def visits(chance: random.Random, ads: Sequence[Ad], days: int) -> list[tuple[da
 
 def _click(made: History, chance: random.Random, ad: Ad, free: dict[int, datetime], at: datetime) -> None:
     source, referrer, campaigns = NETWORKS[ad.key]
-    agent = chance.choice(PHONES)
+    agent, campaign = chance.choice(PHONES), chance.choice(campaigns)
     bot = chance.random() < 0.07
     found = device(agent)
     open_links = [one for one in ad.pool if free.get(one, datetime.min.replace(tzinfo=UTC)) < at] if not bot else []
@@ -142,8 +142,8 @@ def _click(made: History, chance: random.Random, ad: Ad, free: dict[int, datetim
             click_id, ad.smart_link_id, ad.account_id, at, at, 1 + (chance.random() < 0.09), f"v{chance.getrandbits(60):x}", "new", lease,
             "exclusive" if lease is not None else "none", bot, "known crawler" if bot else None,
             f"203.0.113.{chance.randrange(1, 255)}", chance.choice(COUNTRIES), agent, found.browser, found.os,
-            "bot" if bot else found.device_type, referrer or None, f"{source[:2]}-{chance.choice(campaigns)}-{chance.randrange(4)}",
-            source, chance.choice(campaigns), f"https://go.example.com/go/{ad.smart_link_id}",
+            "bot" if bot else found.device_type, referrer or None, f"{source[:2]}-{campaign}-{chance.randrange(4)}",
+            source, campaign, f"https://go.example.com/go/{ad.smart_link_id}",
         )
     )  # fmt: skip
     if lease is not None and chance.random() < PULL[ad.key][1]:

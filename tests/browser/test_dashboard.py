@@ -345,7 +345,8 @@ async def test_it_works_without_scripts(browser: Browser, base: str, stage: Stag
 
 async def test_a_form_of_another_site_changes_nothing(robin: Buyer, stage: Stage) -> None:
     link = f"{robin.base}/links/{stage.smart_links['snap']}/state"
-    for fields in ({"state": "paused"}, {"state": "paused", "csrf": "0" * 64}):
+    forged: tuple[dict[str, str | float | bool], ...] = ({"state": "paused"}, {"state": "paused", "csrf": "0" * 64})
+    for fields in forged:
         answer = await robin.context.request.post(link, form=fields, max_redirects=0)
         assert answer.status == 403
         assert "out of date" in await answer.text()

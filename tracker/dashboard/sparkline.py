@@ -7,6 +7,16 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 WIDTH, HEIGHT, PAD = 96, 24, 1.5
+MOST_POINTS = 96  # one per unit of the picture's width
+
+
+def thinned(values: Sequence[float]) -> Sequence[float]:
+    """At most that many values: neighbours are averaged, for nobody sees more in so small a picture."""
+    size = -(-len(values) // MOST_POINTS)
+    if size <= 1:
+        return values
+    parts = [values[start : start + size] for start in range(0, len(values), size)]
+    return [sum(part) / len(part) for part in parts]
 
 
 def sparkline(values: Sequence[float], label: str = "", colour: str = "") -> Markup:
@@ -14,6 +24,7 @@ def sparkline(values: Sequence[float], label: str = "", colour: str = "") -> Mar
 
     `label` is read out in its place; without one it is decoration beside a number that says the same.
     """
+    values = thinned(values)
     top, bottom = max(values, default=0), min(0, *values) if values else 0
     span = (top - bottom) or 1
     step = WIDTH / max(len(values) - 1, 1)

@@ -14,7 +14,7 @@ from tracker.dashboard.networks import VARIANTS, variant
 from tracker.dashboard.pages.door import _inside
 from tracker.dashboard.period import PRESETS, ZONES, known_zone, preset_days, read_period
 from tracker.dashboard.qr import qr_code
-from tracker.dashboard.sparkline import sparkline
+from tracker.dashboard.sparkline import sparkline, thinned
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -109,6 +109,12 @@ def test_a_sparkline_is_an_svg_whatever_the_values() -> None:
         drawn = ElementTree.fromstring(str(sparkline(values, 'a "label" <b>')))
         assert drawn.attrib["aria-label"] == 'a "label" <b>'
         assert "nan" not in str(sparkline(values)).lower()
+
+
+def test_a_year_is_drawn_in_as_many_points_as_can_be_seen() -> None:
+    assert list(thinned(list(range(96)))) == list(range(96))
+    assert thinned([1.0, 3.0] * 96) == [2.0] * 96
+    assert len(thinned(list(range(365)))) <= 96
 
 
 def test_a_qr_code_has_no_style_of_its_own() -> None:

@@ -12,7 +12,7 @@ from litestar.params import FromPath
 from tracker.access.caller import Caller
 from tracker.dashboard.choices import choices
 from tracker.dashboard.networks import VARIANTS, variant
-from tracker.dashboard.pages.overview import tiles
+from tracker.dashboard.pages.overview import earlier, tiles
 from tracker.dashboard.period import PRESETS, ZONES
 from tracker.dashboard.qr import qr_code
 from tracker.dashboard.rendering import page
@@ -63,15 +63,15 @@ async def link_page(
     column = {"revenue": f"{report.basis}_cents", "arps": f"arps_{report.basis}"}.get(sort, sort)
     number = where.number("page", 1, 10_000)
     db, team = services.pool, caller.team_id
-    now, points, rows = await asyncio.gather(
+    now, before, points, rows = await asyncio.gather(
         total(db, team, report.range, wanted),
+        earlier(services, caller, report, wanted),
         series(db, team, report.range, report.period.step, wanted),
         breakdown(
             db, team, report.range, dimension, wanted, column, descending, PAGE_SIZE + 1, (number - 1) * PAGE_SIZE
         ),
     )
     points = so_far(points)
-    before = None if report.before is None else await total(db, team, report.before, wanted)
     network = variant(where.get("network"))
     url = link.url(services.settings.base_url)
     return page(

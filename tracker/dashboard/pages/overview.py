@@ -21,6 +21,7 @@ from tracker.dashboard.rendering import page
 from tracker.dashboard.report import Asked, asked, chart, filters, read_sort, so_far
 from tracker.dashboard.sparkline import sparkline
 from tracker.management.services import Services
+from tracker.reports.filters import Filters
 from tracker.reports.series import Point, series
 from tracker.reports.totals import Totals, by_link, total
 
@@ -52,14 +53,14 @@ async def overview(
     column = {"revenue": f"{report.basis}_cents", "arps": f"arps_{report.basis}"}.get(sort, sort)
     number = where.number("page", 1, 10_000)
     db, team = services.pool, caller.team_id
-    now, points, rows, can_choose = await asyncio.gather(
+    now, before, points, rows, can_choose = await asyncio.gather(
         total(db, team, report.range, wanted),
+        earlier(services, caller, report, wanted),
         series(db, team, report.range, report.period.step, wanted),
         by_link(db, team, report.range, wanted, column, descending, PAGE_SIZE + 1, (number - 1) * PAGE_SIZE),
         choices(db, team),
     )
     points = so_far(points)
-    before = None if report.before is None else await total(db, team, report.before, wanted)
     shown = rows[:PAGE_SIZE]
     courses = await click_courses(db, [row.smart_link_id for row in shown], report.range, report.period.step)
     return page(
@@ -85,6 +86,11 @@ async def overview(
         zones=ZONES,
         platforms=can_choose.platforms,
     )
+
+
+async def earlier(services: Services, caller: Caller, report: Asked, wanted: Filters) -> Totals | None:
+    """The totals of the period before; None when no comparison is wanted."""
+    return None if report.before is None else await total(services.pool, caller.team_id, report.before, wanted)
 
 
 def tiles(report: Asked, now: Totals, before: Totals | None, points: Sequence[Point]) -> list[Tile]:
