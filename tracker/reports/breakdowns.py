@@ -47,9 +47,11 @@ async def breakdown(
     if sort not in SORTED_BY:
         raise Invalid({"sort": [f"The sort must be one of: {', '.join(SORTED_BY)}; a minus before it turns it round."]})
     chosen = await scopes(store, team_id, filters)
-    span = by_hours(covered)
-    rows = await store.fetch(
-        SQL["breakdown"], chosen, *span[:4], DIMENSIONS.index(dimension) + 1,
-        [since for since, _ in span.rest], [until for _, until in span.rest], sort, descending, limit, offset,
-    )  # fmt: skip
+    span, number = by_hours(covered), DIMENSIONS.index(dimension) + 1
+    odd = []
+    if span.rest:
+        since, until = [piece[0] for piece in span.rest], [piece[1] for piece in span.rest]
+        odd = await store.fetch(SQL["breakdown_rest"], chosen, number, since, until)
+    parts = ([row["value"] for row in odd], [row["counter"] for row in odd], [row["amount"] for row in odd])
+    rows = await store.fetch(SQL["breakdown"], chosen, *span[:4], number, *parts, sort, descending, limit, offset)
     return [Row(row["value"], totals_of(dict(row))) for row in rows]

@@ -85,8 +85,8 @@ SELECT smart_link_id AS scope_id, count(DISTINCT fan) AS spenders FROM report_sp
 WHERE smart_link_id = ANY($1) AND start >= $2 AND start < $3 GROUP BY 1;
 
 -- name: breakdown
--- The totals per value of dimension $6: told for hours $2 to $3, days $3 to $4 and hours $4 to $5; counted from the rows themselves
--- for the parts of an hour from $7 to $8 that ranges begin and end with in zones that are not whole hours from UTC.
+-- The totals per value of dimension $6: told for hours $2 to $3, days $3 to $4 and hours $4 to $5; $7 to $9: what
+-- `breakdown_rest` counted for the parts of an hour before and after.
 WITH cells AS (
     SELECT u.key, u.amount FROM breakdown_days b CROSS JOIN LATERAL unnest(b.keys, b.amounts) u (key, amount)
     WHERE b.scope_id = ANY($1) AND b.dimension = $6 AND b.day >= $3 AND b.day < $4
@@ -111,10 +111,55 @@ WITH cells AS (
 ), rest AS (
     SELECT '' AS value, w.counter, w.amount - coalesce((SELECT sum(t.amount) FROM told t WHERE t.counter = w.counter), 0) AS amount
     FROM whole CROSS JOIN LATERAL (VALUES (0, clicks), (1, duplicates), (2, bots), (4, subscribers), (5, conversions), (6, gross_cents), (7, net_cents)) w (counter, amount)
-), parts AS (
-    SELECT * FROM unnest($7::timestamptz[], $8::timestamptz[]) p (since, until)
+), odd AS (
+    SELECT * FROM unnest($7::text[], $8::int[], $9::bigint[]) o (value, counter, amount)
+), found AS (
+    SELECT value, coalesce(sum(amount) FILTER (WHERE counter = 0), 0) AS clicks,
+           coalesce(sum(amount) FILTER (WHERE counter = 1), 0) AS duplicates,
+           coalesce(sum(amount) FILTER (WHERE counter = 2), 0) AS bots,
+           coalesce(sum(amount) FILTER (WHERE counter = 4), 0) AS subscribers,
+           coalesce(sum(amount) FILTER (WHERE counter = 5), 0) AS conversions,
+           coalesce(sum(amount) FILTER (WHERE counter = 6), 0) AS gross_cents,
+           coalesce(sum(amount) FILTER (WHERE counter = 7), 0) AS net_cents
+    FROM (SELECT * FROM told UNION ALL SELECT * FROM rest UNION ALL SELECT * FROM odd) facts GROUP BY value
+)
+SELECT value, clicks, duplicates, bots, subscribers, conversions, gross_cents, net_cents FROM found
+WHERE (clicks, duplicates, bots, subscribers, conversions, gross_cents, net_cents) <> (0, 0, 0, 0, 0, 0, 0)
+ORDER BY
+    CASE WHEN $11 THEN CASE $10 WHEN 'clicks' THEN clicks
+        WHEN 'gross_clicks' THEN clicks + duplicates
+        WHEN 'bots' THEN bots
+        WHEN 'duplicates' THEN duplicates
+        WHEN 'subscribers' THEN subscribers
+        WHEN 'conversions' THEN conversions
+        WHEN 'gross_cents' THEN gross_cents
+        WHEN 'net_cents' THEN net_cents
+        WHEN 'cr' THEN subscribers / nullif(clicks, 0)::float8
+        WHEN 'arps_gross' THEN gross_cents / nullif(subscribers, 0)::float8
+        WHEN 'arps_net' THEN net_cents / nullif(subscribers, 0)::float8 END END DESC NULLS LAST,
+    CASE WHEN NOT $11 THEN CASE $10 WHEN 'clicks' THEN clicks
+        WHEN 'gross_clicks' THEN clicks + duplicates
+        WHEN 'bots' THEN bots
+        WHEN 'duplicates' THEN duplicates
+        WHEN 'subscribers' THEN subscribers
+        WHEN 'conversions' THEN conversions
+        WHEN 'gross_cents' THEN gross_cents
+        WHEN 'net_cents' THEN net_cents
+        WHEN 'cr' THEN subscribers / nullif(clicks, 0)::float8
+        WHEN 'arps_gross' THEN gross_cents / nullif(subscribers, 0)::float8
+        WHEN 'arps_net' THEN net_cents / nullif(subscribers, 0)::float8 END END NULLS LAST,
+    CASE WHEN $11 AND $10 = 'value' THEN value END DESC NULLS LAST,
+    CASE WHEN NOT $11 AND $10 = 'value' THEN value END NULLS LAST,
+    value NULLS LAST
+LIMIT $12 OFFSET $13;
+
+-- name: breakdown_rest
+-- The values of dimension $2 counted from the rows themselves, for the parts of an hour from $3 to $4 that a range begins and ends
+-- with in zones that are not whole hours from UTC.
+WITH parts AS (
+    SELECT * FROM unnest($3::timestamptz[], $4::timestamptz[]) p (since, until)
 ), links AS (
-    SELECT smart_link_id FROM smart_links WHERE EXISTS (SELECT FROM parts) AND (team_id = ANY($1) OR account_id = ANY($1) OR smart_link_id = ANY($1))
+    SELECT smart_link_id FROM smart_links WHERE (team_id = ANY($1) OR account_id = ANY($1) OR smart_link_id = ANY($1))
 ), raw AS (
     SELECT c.smart_link_id, c.click_id, CASE WHEN c.is_bot THEN 2 ELSE 0 END AS counter, 1::bigint AS amount
     FROM parts p CROSS JOIN links l JOIN clicks c ON c.smart_link_id = l.smart_link_id
@@ -134,58 +179,19 @@ WITH cells AS (
     SELECT r.smart_link_id, r.click_id, x.counter, x.cents
     FROM parts p CROSS JOIN links l JOIN revenue r ON r.smart_link_id = l.smart_link_id AND r.conversion_at >= p.since AND r.conversion_at < p.until
     CROSS JOIN LATERAL (VALUES (6, r.gross_cents), (7, r.net_cents)) x (counter, cents)
-), counted AS (
-    SELECT CASE WHEN coalesce(v.value, '') = '' THEN '' WHEN EXISTS (
-               SELECT FROM report_values k JOIN report_listed d ON d.smart_link_id = r.smart_link_id AND d.dimension = $6 AND d.value_id = k.value_id
-               WHERE k.dimension = $6 AND k.value = v.value) THEN v.value END AS value, r.counter, r.amount
-    FROM raw r LEFT JOIN LATERAL (
-        -- OFFSET 0 keeps this a look-up: joined freely, it becomes a scan of all clicks.
-        SELECT left(CASE $6 WHEN 1 THEN c.country WHEN 2 THEN c.device_type WHEN 3 THEN c.browser WHEN 4 THEN c.os
-        WHEN 5 THEN referrer_host(c.referrer) WHEN 6 THEN c.utm_source WHEN 7 THEN c.utm_medium
-        WHEN 8 THEN c.utm_campaign WHEN 9 THEN c.utm_term WHEN 10 THEN c.utm_content WHEN 11 THEN c.aff_s1
-        WHEN 12 THEN c.aff_s2 WHEN 13 THEN c.aff_s3 WHEN 14 THEN c.aff_s4 WHEN 15 THEN c.aff_s5
-        WHEN 16 THEN c.ecid WHEN 17 THEN c.lease END, 200) AS value
-        FROM clicks c WHERE c.click_id = r.click_id OFFSET 0
-    ) v ON true
-), found AS (
-    SELECT value, coalesce(sum(amount) FILTER (WHERE counter = 0), 0) AS clicks,
-           coalesce(sum(amount) FILTER (WHERE counter = 1), 0) AS duplicates,
-           coalesce(sum(amount) FILTER (WHERE counter = 2), 0) AS bots,
-           coalesce(sum(amount) FILTER (WHERE counter = 4), 0) AS subscribers,
-           coalesce(sum(amount) FILTER (WHERE counter = 5), 0) AS conversions,
-           coalesce(sum(amount) FILTER (WHERE counter = 6), 0) AS gross_cents,
-           coalesce(sum(amount) FILTER (WHERE counter = 7), 0) AS net_cents
-    FROM (SELECT * FROM told UNION ALL SELECT * FROM rest UNION ALL SELECT * FROM counted) facts GROUP BY value
 )
-SELECT value, clicks, duplicates, bots, subscribers, conversions, gross_cents, net_cents FROM found
-WHERE (clicks, duplicates, bots, subscribers, conversions, gross_cents, net_cents) <> (0, 0, 0, 0, 0, 0, 0)
-ORDER BY
-    CASE WHEN $10 THEN CASE $9 WHEN 'clicks' THEN clicks
-        WHEN 'gross_clicks' THEN clicks + duplicates
-        WHEN 'bots' THEN bots
-        WHEN 'duplicates' THEN duplicates
-        WHEN 'subscribers' THEN subscribers
-        WHEN 'conversions' THEN conversions
-        WHEN 'gross_cents' THEN gross_cents
-        WHEN 'net_cents' THEN net_cents
-        WHEN 'cr' THEN subscribers / nullif(clicks, 0)::float8
-        WHEN 'arps_gross' THEN gross_cents / nullif(subscribers, 0)::float8
-        WHEN 'arps_net' THEN net_cents / nullif(subscribers, 0)::float8 END END DESC NULLS LAST,
-    CASE WHEN NOT $10 THEN CASE $9 WHEN 'clicks' THEN clicks
-        WHEN 'gross_clicks' THEN clicks + duplicates
-        WHEN 'bots' THEN bots
-        WHEN 'duplicates' THEN duplicates
-        WHEN 'subscribers' THEN subscribers
-        WHEN 'conversions' THEN conversions
-        WHEN 'gross_cents' THEN gross_cents
-        WHEN 'net_cents' THEN net_cents
-        WHEN 'cr' THEN subscribers / nullif(clicks, 0)::float8
-        WHEN 'arps_gross' THEN gross_cents / nullif(subscribers, 0)::float8
-        WHEN 'arps_net' THEN net_cents / nullif(subscribers, 0)::float8 END END NULLS LAST,
-    CASE WHEN $10 AND $9 = 'value' THEN value END DESC NULLS LAST,
-    CASE WHEN NOT $10 AND $9 = 'value' THEN value END NULLS LAST,
-    value NULLS LAST
-LIMIT $11 OFFSET $12;
+SELECT CASE WHEN coalesce(v.value, '') = '' THEN '' WHEN EXISTS (
+           SELECT FROM report_values k JOIN report_listed d ON d.smart_link_id = r.smart_link_id AND d.dimension = $2::int AND d.value_id = k.value_id
+           WHERE k.dimension = $2::int AND k.value = v.value) THEN v.value END AS value, r.counter, r.amount
+FROM raw r LEFT JOIN LATERAL (
+    -- OFFSET 0 keeps this a look-up: joined freely, it becomes a scan of all clicks.
+    SELECT left(CASE $2::int WHEN 1 THEN c.country WHEN 2 THEN c.device_type WHEN 3 THEN c.browser WHEN 4 THEN c.os
+    WHEN 5 THEN referrer_host(c.referrer) WHEN 6 THEN c.utm_source WHEN 7 THEN c.utm_medium
+    WHEN 8 THEN c.utm_campaign WHEN 9 THEN c.utm_term WHEN 10 THEN c.utm_content WHEN 11 THEN c.aff_s1
+    WHEN 12 THEN c.aff_s2 WHEN 13 THEN c.aff_s3 WHEN 14 THEN c.aff_s4 WHEN 15 THEN c.aff_s5
+    WHEN 16 THEN c.ecid WHEN 17 THEN c.lease END, 200) AS value
+    FROM clicks c WHERE c.click_id = r.click_id OFFSET 0
+) v ON true;
 
 -- name: cohorts
 -- Per acquisition period and window: its fans, those whose window is over, and what these brought in it.
