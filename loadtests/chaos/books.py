@@ -102,15 +102,19 @@ class Books:
             self.notes.append(f"{lost} visits lost while Valkey was away and the spill's disk full, as documented")
         if apart:
             self.notes.append(f"{apart} people told apart while Valkey was away: their repeats reached the other edge")
+        orphans = self._rows["orphans"][0]["visits"]
+        if orphans and lost:
+            self.notes.append(f"{orphans} of the visits that were kept are repeats of a click that was lost so")
         people = [row for row in self._rows["clicks"] if not row["is_bot"]]
         hours = self._rows["hours"][0]
         return [
             Invariant("every answered visit is recorded, once", answered, recorded, tuple(wrong)),
-            Invariant("no visit is without its click", 0, self._rows["orphans"][0]["visits"]),
+            Invariant("no visit is without its click", min(orphans, lost), orphans),
             Invariant("no log entry was refused", 0, len(self._rows["rejects"]),
                       tuple(row["reason"] for row in self._rows["rejects"])),
             Invariant("hourly counters equal the rows: clicks", len(people), hours["clicks"]),
-            Invariant("hourly counters equal the rows: visits", sum(r["gross_clicks"] for r in people), hours["gross_clicks"]),
+            Invariant("hourly counters equal the rows: visits", sum(r["gross_clicks"] for r in people) + orphans,
+                      hours["gross_clicks"]),
             Invariant("hourly counters equal the rows: bots", len(self._rows["clicks"]) - len(people), hours["bots"]),
         ]  # fmt: skip
 
