@@ -14,7 +14,7 @@ __all__ = ["house"]
 
 
 async def edge_link(house: House, smart_link_id: str) -> EdgeLink:
-    found: Any = await house.redis.hget(LINKS_KEY, smart_link_id)  # type: ignore[misc]
+    found: Any = await house.redis.hget(LINKS_KEY, smart_link_id)
     return msgspec.msgpack.decode(found, type=EdgeLink)
 
 
