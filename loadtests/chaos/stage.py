@@ -100,6 +100,7 @@ class ChaosStage(Stage):
             pool_target=self._pool_target,
             messages_sweep=20.0,
             messages_poll=10.0,
+            messages_budget=1000,  # a sweep reads every chat at once
         )
 
     async def start(self, progress: Callable[[str], None]) -> None:

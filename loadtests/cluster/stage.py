@@ -46,6 +46,7 @@ class ClusterStage(Stage):
             pool_target=40,
             messages_sweep=20.0,
             messages_poll=10.0,
+            messages_budget=1000,  # a sweep reads every chat at once
         )
 
     async def start(self, progress: Callable[[str], None]) -> None:
