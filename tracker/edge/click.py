@@ -159,7 +159,10 @@ class Clicks:
         except Exception:
             self._failed(click.link, click.visit.visit_id, click.answer)
         else:
-            click.answer(target, visitor)
+            try:
+                click.answer(target, visitor)
+            except Exception:  # one connection's trouble must not reach those whose replies came with this one
+                log.exception("edge.answer_failed", visit_id=click.visit.visit_id)
 
     def _claimed(self, click: Click, reply: bytes) -> tuple[bytes, str]:
         text = reply.decode()
