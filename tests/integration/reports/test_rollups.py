@@ -44,7 +44,7 @@ async def lived(pool: Pool, seed: int, steps: int = 12) -> History:
 
 async def state(pool: Pool) -> dict[str, Any]:
     """All rollups, and what still waits to be counted."""
-    kept = {table: sorted(await pool.fetch(f"SELECT t::text FROM {table} t")) for table in TABLES}
+    kept = {table: sorted([row[0] for row in await pool.fetch(f"SELECT t::text FROM {table} t")]) for table in TABLES}
     return kept | {
         "notes": await pool.fetchval("SELECT count(*) FROM report_notes"),
         "marks": await pool.fetchval("SELECT count(*) FROM report_marks"),
