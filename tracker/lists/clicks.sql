@@ -19,7 +19,8 @@ FROM (
     UNION ALL
     (SELECT y.visit_id, y.click_id, true, y.visited_at, y.visitor_by
      FROM (SELECT DISTINCT account_id FROM smart_links WHERE $5 AND smart_link_id = ANY($1::text[])) a CROSS JOIN LATERAL (
-        SELECT v.visit_id, v.click_id, v.visited_at, v.visitor_by FROM visits v JOIN clicks c USING (click_id)
+        SELECT v.visit_id, v.click_id, v.visited_at, v.visitor_by FROM visits v
+        CROSS JOIN LATERAL (SELECT * FROM clicks k WHERE k.click_id = v.click_id OFFSET 0) c  -- one look per visit, never all clicks
         WHERE v.account_id = a.account_id AND v.visit_id >= $2 AND v.visit_id < $3 AND c.smart_link_id = ANY($1::text[]) AND ($4 OR NOT c.is_bot)
           AND ($6::text IS NULL OR v.visit_id = lower($6) OR c.click_id = lower($6) OR c.ecid = $6 OR c.fbclid = $6 OR host(c.ip) = $6)
           AND ($7::text IS NULL OR c.country = $7) AND ($8::text IS NULL OR c.device_type = $8) AND ($9::text IS NULL OR c.lease = $9)
