@@ -143,6 +143,26 @@ async def test_a_viewer_sees_no_buttons_and_may_not_press_them(
     assert (refused.status_code, "smart-links.manage" in refused.text) == (403, True)
 
 
+async def test_a_role_without_reports_gets_the_address_and_no_numbers(
+    owner: httpx.AsyncClient, services: Services, pool: Pool
+) -> None:
+    team_id = await team_of(pool)
+    await plant(pool, team_id)
+    user_id = await people.make(pool, "maker@example.com", "M", None)
+    await pool.fetchval(PEOPLE["insert_member"], team_id, user_id, "custom", ["smart-links.view"])
+    token = await open_session(pool, SECRETS, services.settings, user_id, team_id, "203.0.113.9", "")
+    owner.cookies.clear()
+    owner.cookies.set(cookie_name(services.settings), token)
+    page = (await owner.get(f"/links/{LINK}?by=ecid")).text
+    assert f"/go/{LINK}" in page
+    assert "Your role shows no reports" in page
+    assert 'id="report"' not in page
+    for end in ("/clicks", "/conversions", "/fans", "/cohorts", "/history"):
+        assert f"{LINK}{end}" not in page
+        assert (await owner.get(f"/links/{LINK}{end}")).status_code == 403
+    assert (await owner.get("/overview")).status_code == 403
+
+
 NONSENSE = (
     "?page=99999999999999999999&limit=-1", "?range=../../etc&zone=%00&basis=%F0%9F%92%A9", "?from=2026-13-45", "?search=%25%27%22%3C",
     "?search=" + "a" * 4000, "?account=%00", "?after=not-a-cursor", "?after=eyJhIjoxfQ", "?by=secret&sort=drop&order=x", "?before=zz", "?tag=%ff%fe",
@@ -201,3 +221,25 @@ async def test_zone_and_basis_are_remembered_only_when_they_exist(owner: httpx.A
     assert "Net revenue" in (await owner.get("/overview")).text
     answer = await owner.get("/overview?zone=Asia/Nowhere&basis=%0d%0aSet-Cookie:x")
     assert "set-cookie" not in answer.headers
+
+
+async def test_a_form_in_a_strange_wrapping_never_breaks_the_server(
+    owner: httpx.AsyncClient, services: Services
+) -> None:
+    token = csrf((await owner.get("/links/new")).text)
+    wrappings = [
+        ({"content-type": "application/json"}, b'{"name": ["a"]}'),
+        ({"content-type": "application/json"}, b"["),
+        ({"content-type": "text/plain"}, b"\xff\xfe"),
+        ({"content-type": "multipart/form-data; boundary=x"}, b"--y\r\n\r\nbroken"),
+        ({"content-type": "multipart/form-data"}, b"no boundary"),
+        ({"content-type": "multipart/form-data; boundary=x"}, b'--x\r\nContent-Disposition: form-data; name="name"; filename="a"\r\n\r\nfile\r\n--x--\r\n'),
+        ({"content-type": "application/x-www-form-urlencoded"}, b"name=%ff%00&name=%ED%A0%80"),
+        ({"content-type": "application/x-www-form-urlencoded"}, b"&".join(b"f%d=1" % n for n in range(20_000))),
+        ({"content-type": "application/x-www-form-urlencoded"}, b"name=" + b"a" * (2 << 20)),
+    ]  # fmt: skip
+    for path in ("/links/new", "/login", "/setup", "/join", "/reset"):
+        for headers, body in wrappings:
+            answer = await owner.post(path, content=body, headers={**headers, "x-csrf-token": token})
+            assert answer.status_code < 500, (path, headers, body[:40], answer.text[:200])
+    assert await services.pool.fetchval("SELECT count(*) FROM smart_links") == 0

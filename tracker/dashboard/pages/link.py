@@ -33,6 +33,9 @@ TABS = {
     "/pool": "Pool",
     "/history": "History",
 }
+NEEDED = {"/history": "audit-log.view"} | dict.fromkeys(
+    ("/clicks", "/conversions", "/fans", "/cohorts"), "reports.view"
+)
 LABELS = {
     "country": "Country",
     "device": "Device",
@@ -110,7 +113,7 @@ async def frame(services: Services, caller: Caller, link: SmartLink, tab: str) -
     return {
         "link": link,
         "account": (await choices(services.pool, caller.team_id)).label(link.account_id),
-        "tabs": TABS,
+        "tabs": {end: label for end, label in TABS.items() if caller.may(NEEDED.get(end, "smart-links.view"))},
         "tab": tab,
         "home": f"/links/{link.smart_link_id}",
     }
