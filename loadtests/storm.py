@@ -112,7 +112,9 @@ class Pass:
             await receiver.wait()
 
     async def _set_up(self) -> None:
-        await self._pool.execute("TRUNCATE destinations, destination_links, deliveries, delivery_events, attempts CASCADE")
+        await self._pool.execute(
+            "TRUNCATE destinations, destination_links, deliveries, delivery_events, attempts CASCADE"
+        )
         shape = self._shape
         for number in range(shape.destinations):
             name = f"d{number:02}"

@@ -266,7 +266,9 @@ def _check(settings: Settings) -> None:
         raise ConfigurationError(f"REDIS_URL: {error}") from error
     for field in ("retention_clicks_days", "retention_events_days"):
         if 0 < getattr(settings, field) < 60:
-            raise ConfigurationError(f"{env_name(field)} must be 0 (for ever) or at least 60: a window lasts up to 30 days")
+            raise ConfigurationError(
+                f"{env_name(field)} must be 0 (for ever) or at least 60: a window lasts up to 30 days"
+            )
     if settings.secret_key and len(settings.secret_key) < 32:
         raise ConfigurationError("CLICKBIND_SECRET_KEY is too short: use at least 32 random characters")
     if any(len(key) < 32 for key in settings.old_secret_keys):
