@@ -18,6 +18,15 @@ from tracker.stores.embedded import DataFolder, EmbeddedPostgres, EmbeddedValkey
 _numbers = itertools.count(1)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Side by side, the tests of one file stay together, and so do those that share one running product."""
+    for item in items:
+        group = str(item.path)
+        if "stage" in getattr(item, "fixturenames", ()):
+            group = "browser" if "browser" in item.path.parts else "stage"
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def store_folder() -> Iterator[DataFolder]:
     """A data folder with both embedded stores running and a migrated template database."""
