@@ -9,6 +9,8 @@ import unicodedata
 import asyncpg
 import msgspec
 
+from tracker.access.audit import record
+from tracker.access.caller import Caller
 from tracker.management.errors import Invalid, Refused, not_found
 from tracker.stores.postgres import Connection, Pool
 from tracker.stores.queries import load_queries
@@ -61,6 +63,17 @@ async def by_id(db: Connection | Pool, user_id: str) -> asyncpg.Record:
     if row is None:
         raise not_found("This person")
     return row
+
+
+async def rename(pool: Pool, caller: Caller, name: str) -> None:
+    """Another name for the caller's own person. Raises Refused (403) without a person, Invalid."""
+    if caller.user_id is None:
+        raise Refused(403, "FORBIDDEN", "Only a person has a name of their own.")
+    name = shown_name(name)
+    async with pool.acquire() as connection, connection.transaction():
+        before = await by_id(connection, caller.user_id)
+        await connection.execute(SQL["rename_user"], caller.user_id, name)
+        await record(connection, caller, "person.renamed", "user", caller.user_id, {"from": before["name"], "to": name})
 
 
 async def teams_of(db: Connection | Pool, user_id: str) -> list[Team]:

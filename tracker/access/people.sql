@@ -48,6 +48,10 @@ UPDATE users SET last_login_at = now() WHERE user_id = $1;
 -- Another password.
 UPDATE users SET password_hash = $2, password_changed_at = now() WHERE user_id = $1;
 
+-- name: rename_user
+-- A person's name.
+UPDATE users SET name = $2 WHERE user_id = $1;
+
 -- name: teams_of
 -- A person's teams, the oldest membership first.
 SELECT t.team_id, t.name, m.role FROM members m JOIN teams t USING (team_id) WHERE m.user_id = $1 ORDER BY m.created_at, t.team_id;

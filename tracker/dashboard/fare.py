@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from tracker.access.caller import Caller
-from tracker.api.delivery_health import SQL, Health, sentence
+from tracker.management.delivery_health import Health, listed, sentence
 from tracker.management.services import Services
 
 MOST = 1000
@@ -30,8 +30,7 @@ class Fare:
 async def fares(services: Services, caller: Caller) -> dict[str, Fare]:
     """Of every destination of the team, by its id."""
     now = datetime.now(UTC)
-    rows = await services.pool.fetch(SQL["health"], caller.team_id, MOST, 0)
-    return {row["destination_id"]: _fare(Health(**dict(row)), now) for row in rows}
+    return {health.destination_id: _fare(health, now) for health in await listed(services, caller, MOST)}
 
 
 async def fare_of(services: Services, caller: Caller, destination_id: str) -> Fare | None:
