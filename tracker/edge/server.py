@@ -118,7 +118,8 @@ class Service:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LINKS_WAIT_SECONDS):
                     await self.links.tried.wait()
-        if not self.links.loaded and (self.links.tried.is_set() or not self.pipeline.up):
+        if not self.links.loaded:
+            # Also when Valkey answered and then did not go on: a link that nobody can be asked for would be a 404.
             self.links.load_snapshot()
         if not self.pipeline.up:
             links = len(self.links) if self.links.loaded else None
