@@ -51,7 +51,8 @@ SAMPLES_UNDER = {
     ("name", "/explain"): "conversion",
 }
 # Parameters that name no thing of a team's.
-PLAIN = {"kind": "conversion", "file": "clicks.csv", "event_type": "subscriptions.new"}
+PLAIN = {"kind": "conversion", "file": "clicks.csv", "event_type": "subscriptions.new", "provider": "onlyfansapi"}
+PLAIN_UNDER = {("kind", "/platforms/new"): "meta"}
 # Ids that strangers may ask lists to filter by.
 FILTERS = {
     "account_ids": "account", "account_id": "account", "account": "account", "smart_link_ids": "link", "smart_link_id": "link",
@@ -200,13 +201,21 @@ FORMS: dict[str, Any] = {
     "POST /postbacks/{postback_id:str}/edit": lambda ids: {"url": f"{AWAY}/stolen"},
     "POST /postbacks/{postback_id:str}/test": lambda ids: {"event": "new_subscriber"},
     "POST /postbacks/{postback_id:str}/state": lambda ids: {"state": "paused"},
+    "POST /platforms/{connection_id:str}/test": lambda ids: {"event": "new_subscriber"},
+    "POST /platforms/{connection_id:str}/state": lambda ids: {"state": "paused"},
+    "POST /accounts/{account_id:str}/secret": lambda ids: {"sure": "yes"},
+    "POST /accounts/{account_id:str}/state": lambda ids: {"state": "look"},
+    "POST /accounts/{account_id:str}/edit": lambda ids: {"profile_url": f"{AWAY}/stolen"},
     "POST /deliveries/replay": lambda ids: {"destination_id": ids["destination"], "event_ids": EVENT},
 }
 
 
 def _sample(ids: dict[str, str], parameter: str, path: str) -> str:
     if parameter in PLAIN:
-        return PLAIN[parameter]
+        return next(
+            (what for (name, prefix), what in PLAIN_UNDER.items() if name == parameter and path.startswith(prefix)),
+            PLAIN[parameter],
+        )
     for (name, prefix), what in SAMPLES_UNDER.items():
         if name == parameter and path.startswith(prefix):
             return ids[what]

@@ -11,6 +11,8 @@ from tracker.dashboard import failures
 from tracker.dashboard.assets import static_file
 from tracker.dashboard.headers import add_headers
 from tracker.dashboard.pages import (
+    account_form,
+    accounts,
     deliveries,
     door,
     explanation,
@@ -40,6 +42,8 @@ PAGES = (
     postbacks,
     postback_form,
     deliveries,
+    accounts,
+    account_form,
     explanation,
 )
 
