@@ -17,7 +17,7 @@ import ulid
 
 from loadtests.demo.cast import PHONES
 from tracker.accounts.facts import Fact, record
-from tracker.providers.base import PlatformEvent
+from tracker.providers.events import PlatformEvent
 from tracker.recorder.device import device
 from tracker.stores.postgres import Pool, open_pool
 

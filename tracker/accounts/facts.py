@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 from tracker.protection.tombstones import erased_for_good
-from tracker.providers.base import PlatformEvent
+from tracker.providers.events import PlatformEvent
 from tracker.stores.postgres import Connection
 from tracker.stores.queries import load_queries
 

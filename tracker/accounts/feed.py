@@ -13,7 +13,8 @@ import structlog
 from tracker.accounts.counters import SQL, list_counters
 from tracker.accounts.facts import Fact, record
 from tracker.accounts.work import Run
-from tracker.providers.base import EXACT, LinkKind, LinkUse, PlatformEvent
+from tracker.providers.base import LinkKind, LinkUse
+from tracker.providers.events import EXACT, PlatformEvent
 
 OVERLAP = timedelta(minutes=20)  # what is collected takes up to a quarter of an hour to be so
 BEFORE_US = timedelta(days=1)

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Literal
 
 from tracker.accounts.counters import Moved
-from tracker.providers.base import EXACT, PlatformEvent
+from tracker.providers.events import EXACT, PlatformEvent
 
 Verdict = Literal["pair", "wait", "ambiguous"]
 

@@ -8,7 +8,8 @@ from itertools import accumulate
 
 import msgspec
 
-from tracker.providers.base import EXACT, FIRST_SEEN, MINUTE, LinkSubscriber, PlatformEvent
+from tracker.providers.base import LinkSubscriber
+from tracker.providers.events import EXACT, FIRST_SEEN, MINUTE, PlatformEvent
 
 TOLERANCE = timedelta(seconds=60)
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from tracker.accounts.facts import Fact, record
 from tracker.accounts.work import Run
-from tracker.providers.base import subscribed_event
+from tracker.providers.events import subscribed_event
 
 BEFORE_US = timedelta(hours=1)
 MOST_PAGES = 20

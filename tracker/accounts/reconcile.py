@@ -19,7 +19,8 @@ from tracker.accounts.facts import Fact, record
 from tracker.accounts.looks import Edge, looking_seconds, new_edges, next_look
 from tracker.accounts.work import Run, wake
 from tracker.protection.tombstones import erased
-from tracker.providers.base import EXACT, FIRST_SEEN, LinkSubscriber, PlatformEvent, ProviderError
+from tracker.providers.base import LinkSubscriber, ProviderError
+from tracker.providers.events import EXACT, FIRST_SEEN, PlatformEvent
 from tracker.stores.postgres import Connection, Pool
 
 FIRST_PAGES = 3  # pages of a list read at the first try; four times as many at each further one

@@ -15,7 +15,7 @@ from tracker.accounts.work import SQL as JOBS_SQL
 from tracker.accounts.work import wake as wake_job
 from tracker.protection.tombstones import SQL as PROTECTION_SQL
 from tracker.protection.tombstones import erased
-from tracker.providers.base import Reading, SessionChange, Unintelligible
+from tracker.providers.readings import Reading, SessionChange, Unintelligible
 from tracker.providers.registry import WEBHOOKS
 from tracker.settings import Settings
 from tracker.stores.postgres import AWAY, Connection, Pool

@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 import structlog
 
-from tracker.providers.base import Unintelligible
+from tracker.providers.readings import Unintelligible
 from tracker.providers.registry import WEBHOOKS
 from tracker.secrets import SealError, Secrets
 from tracker.stores.postgres import Pool

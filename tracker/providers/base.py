@@ -5,22 +5,20 @@ A provider hands out normalised values only. Money is integer cents (USD), times
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
 
 import msgspec
 
+from tracker.providers.events import EXACT, PlatformEvent, message_event
+
 LinkKind = Literal["tracking_link", "free_trial"]
 ErrorKind = Literal["transient", "throttled", "session", "auth", "permanent", "ours"]
-EventKind = Literal["subscribed", "link_subscriber", "transaction", "message"]
 SessionState = Literal["ok", "reconnecting", "dead", "unknown"]
 Job = Literal["reconcile", "transactions", "pools", "session", "messages"]
 EdgeSource = Literal["lists", "feed", "counters"]
 ALL_KINDS: tuple[LinkKind, ...] = ("tracking_link", "free_trial")
-
-EXACT, MINUTE, FIRST_SEEN = 0, 60, -1
-"""`precision_seconds` of a platform event: exact; floored to the minute; no platform time, only when we first saw it."""
 
 
 class Traits(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,10 +70,6 @@ class ProviderError(Exception):
         self.retry_after = retry_after
         self.uncertain = uncertain
         self.status = status
-
-
-class Unintelligible(Exception):
-    """A payload lacks what makes it usable. The message says what, for the operator who looks at the quarantine."""
 
 
 class ProviderLink(msgspec.Struct, frozen=True, kw_only=True):
@@ -198,78 +192,6 @@ class AccountInfo(msgspec.Struct, frozen=True, kw_only=True):
     subscribe_price_cents: int | None = None
 
 
-class PlatformEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing the platform is known to have done. `event_key` identifies the fact, whoever told it."""
-
-    event_key: str
-    kind: EventKind
-    fan_id: str
-    at: datetime
-    precision_seconds: int
-    detail: dict[str, Any]
-    username: str = ""
-    name: str = ""
-    inventory_link_id: int | None = None
-
-
-def message_event(
-    message_id: str, fan_id: str, at: datetime, *, is_tip: bool = False, username: str = "", name: str = ""
-) -> PlatformEvent:
-    """An inbound message, whoever told of it."""
-    return PlatformEvent(
-        event_key=f"msg:{message_id}",
-        kind="message",
-        fan_id=fan_id,
-        at=at,
-        precision_seconds=EXACT,
-        username=username,
-        name=name,
-        detail={"is_tip": is_tip, "username": username, "name": name},
-    )
-
-
-def subscribed_event(
-    fan_id: str, at: datetime, *, price_cents: int | None = None, username: str = "", name: str = ""
-) -> PlatformEvent:
-    """A subscription known by its fan and exact time: a webhook's and a list's are one fact."""
-    return PlatformEvent(
-        event_key=f"sub:{fan_id}@{int(at.timestamp())}",
-        kind="subscribed",
-        fan_id=fan_id,
-        at=at,
-        precision_seconds=EXACT,
-        username=username,
-        name=name,
-        detail={"price_cents": price_cents, "sub_type": "", "username": username, "name": name},
-    )
-
-
-class SessionChange(msgspec.Struct, frozen=True):
-    """The creator's login changed at platform time `at` (None: not told)."""
-
-    state: SessionState
-    message: str
-    at: datetime | None = None
-
-
-class Wake(msgspec.Struct, frozen=True):
-    """An account job to run soon. `debounce`: wait for the settings' debounce first."""
-
-    job: Job
-    debounce: bool = False
-    urgent: bool = False  # the reason the job was backing off is gone
-
-
-class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """What a webhook says. `note` explains an empty reading; `rejected` marks one a person should look at."""
-
-    events: tuple[PlatformEvent, ...] = ()
-    wakes: tuple[Wake, ...] = ()
-    session: SessionChange | None = None
-    rejected: bool = False
-    note: str = ""
-
-
 class AccountClient(Protocol):
     """One account at one provider. Every method may raise ProviderError.
 
@@ -331,19 +253,3 @@ async def nothing() -> AsyncIterator[list[Any]]:
     pages: tuple[list[Any], ...] = ()
     for page in pages:
         yield page
-
-
-class WebhookReader(Protocol):
-    """How a provider's webhooks are checked and understood. Pure: no I/O."""
-
-    def verified(self, headers: dict[str, str], body: bytes, secrets: Sequence[str]) -> bool:
-        """Whether the body was signed with one of `secrets`. Header names are lower case."""
-
-    def dedup_key(self, headers: dict[str, str], body: bytes) -> str:
-        """What is the same for every copy of one delivery."""
-
-    def envelope(self, body: bytes) -> tuple[str, str]:
-        """(event type, provider account id or ''). Raises Unintelligible when the body is not such an object."""
-
-    def read(self, body: bytes, creator_id: str) -> Reading:
-        """Understand a stored body. Raises Unintelligible."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import TracebackType
 
-from tracker.providers.base import AccountClient, ProviderError, WebhookReader
+from tracker.providers.base import AccountClient, ProviderError
 from tracker.providers.fansly.accounts import FanslyAccount
 from tracker.providers.fansly.webhooks import FanslyWebhooks
 from tracker.providers.ofauth.accounts import OFAuthAccount
@@ -16,6 +16,7 @@ from tracker.providers.onlyfansapi.webhooks import OnlyFansApiWebhooks
 from tracker.providers.onlymonster.accounts import OnlymonsterAccount
 from tracker.providers.onlymonster.client import Transport as OnlymonsterTransport
 from tracker.providers.onlymonster.webhooks import OnlymonsterWebhooks
+from tracker.providers.readings import WebhookReader
 from tracker.settings import Settings
 
 WEBHOOKS: dict[str, WebhookReader] = {

@@ -16,7 +16,8 @@ import httpx
 import msgspec
 import structlog
 
-from tracker.providers.base import ProviderError, Unintelligible
+from tracker.providers.base import ProviderError
+from tracker.providers.readings import Unintelligible
 
 log = structlog.get_logger()
 

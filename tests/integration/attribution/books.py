@@ -12,7 +12,7 @@ from tests.reference.worlds import World, click_id
 from tracker.accounts.facts import Fact, record
 from tracker.attribution.facts import Click, FanEvent, LinkSubscriber, MessageSeen, Subscribed, TransactionSeen
 from tracker.attribution.identity import conversion_id
-from tracker.providers.base import PlatformEvent
+from tracker.providers.events import PlatformEvent
 from tracker.recorder.plan import WAKE_MARGIN_MS, Writes
 from tracker.recorder.writer import wake_fans
 from tracker.stores.postgres import Connection, Pool

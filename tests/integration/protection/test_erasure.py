@@ -18,8 +18,9 @@ from tracker.edge.claim import Entry
 from tracker.edge.spill import Spill, read_entries
 from tracker.protection import tombstones
 from tracker.protection.erasure import sweep_due
-from tracker.providers.base import PlatformEvent
+from tracker.providers.events import PlatformEvent
 from tracker.recorder import ulids
+from tracker.reports.rollups import settle_all
 from tracker.secrets import Secrets
 from tracker.settings import Settings
 from tracker.stores.postgres import Pool
@@ -41,7 +42,7 @@ FAN, FAN_NAME, FAN_TITLE = "4711081501", "sugar_daddy_77", "Karl-Heinz Musterman
 OF_THE_FAN = [FAN, FAN_NAME, FAN_TITLE, "Tip from Karl", "tx-9000001"]
 OF_THE_VISITOR = [
     VISITOR, "203.0.113.77", "Mozilla/5.0 (Nokia 3310)", "fbclid-of-karl", "fb.1.1795300000.karl", "https://karl.example/home",
-    "ecid-of-karl", "tl-KA-Latn", "https://go.example.com/go/x?karl=1",
+    "ecid-of-karl", "tl-KA-Latn", "https://go.example.com/go/x?karl=1", "karl.example", "sub-of-karl", "second-of-karl",
 ]  # fmt: skip
 
 SCENE = """
@@ -62,13 +63,15 @@ async def click(pool: Pool, visitor: str, at: datetime) -> None:
     mine = visitor == VISITOR
     await pool.execute(
         """INSERT INTO clicks (click_id, smart_link_id, account_id, clicked_at, last_visit_at, visitor, visitor_by,
-             inventory_link_id, lease, ip, country, user_agent, referrer, accept_language, landing_url, ecid, fbclid, fbp, utm_source)
-           VALUES ($1, '01KAY0SMARTLINK00000000000', 'a1', $2, $2, $3, 'cookie', 1, 'exclusive', $4, 'DE', $5, $6, $7, $8, $9, $10, $11, 'meta')""",
+             inventory_link_id, lease, ip, country, user_agent, referrer, accept_language, landing_url, ecid, fbclid, fbp, utm_source, aff_s1, aff_s2)
+           VALUES ($1, '01KAY0SMARTLINK00000000000', 'a1', $2, $2, $3, 'cookie', 1, 'exclusive', $4, 'DE', $5, $6, $7, $8, $9, $10, $11, 'meta', $12, $13)""",
         click_id(at), at, visitor,
         "203.0.113.77" if mine else "192.0.2.1", OF_THE_VISITOR[2] if mine else "UA", OF_THE_VISITOR[5] if mine else "R",
         OF_THE_VISITOR[7] if mine else "en", OF_THE_VISITOR[8] if mine else "L", OF_THE_VISITOR[6] if mine else "E",
         OF_THE_VISITOR[3] if mine else "F", OF_THE_VISITOR[4] if mine else "P",
+        OF_THE_VISITOR[10] if mine else "shared", OF_THE_VISITOR[11] if mine else "shared",
     )  # fmt: skip
+    await pool.execute("INSERT INTO report_notes (click_ids) VALUES ($1)", click_id(at))
 
 
 @pytest.fixture
@@ -87,6 +90,7 @@ async def scene(pool: Pool, redis: Client, tmp_path: Path) -> Settings:
     taken, new = await fold_due(pool, price_wait=0)
     assert taken == 2
     assert len(new) >= 2
+    await settle_all(pool)
     sale = await pool.fetchval("SELECT conversion_id FROM conversions WHERE transaction_id = 'tx-9000001'")
     day = datetime.now(UTC).date()
     await pool.execute(

@@ -14,13 +14,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracker.providers.base import PlatformEvent, Unintelligible
+from tracker.providers.events import PlatformEvent
 from tracker.providers.fansly import rows as fansly
 from tracker.providers.ofauth import webhooks as ofauth
 from tracker.providers.ofauth.client import classify as ofauth_error
 from tracker.providers.onlymonster import rows as onlymonster
 from tracker.providers.onlymonster.client import classify as onlymonster_error
 from tracker.providers.onlymonster.webhooks import OnlymonsterWebhooks, sign
+from tracker.providers.readings import Unintelligible
 from tracker.providers.registry import WEBHOOKS
 
 BODY = b'{"type":"chat.message","payload":{}}'

@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.providers import shapes
-from tracker.providers.base import Reading, Unintelligible
 from tracker.providers.onlyfansapi import money
 from tracker.providers.onlyfansapi.client import decoder
 from tracker.providers.onlyfansapi.webhooks import OnlyFansApiWebhooks, normalise
+from tracker.providers.readings import Reading, Unintelligible
 
 READER = OnlyFansApiWebhooks()
 

@@ -12,9 +12,10 @@ from typing import Any
 import msgspec
 
 from tracker.providers import fields
-from tracker.providers.base import Reading, SessionChange, Unintelligible, Wake, message_event, subscribed_event
+from tracker.providers.events import message_event, subscribed_event
 from tracker.providers.fansly import rows
 from tracker.providers.onlyfansapi.webhooks import SESSION_EVENTS, OnlyFansApiWebhooks
+from tracker.providers.readings import Reading, SessionChange, Unintelligible, Wake
 from tracker.providers.transport import json_body
 
 _LOOK_SOON = Wake("reconcile", debounce=True)

@@ -14,8 +14,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tracker.providers import fields
-from tracker.providers.base import Reading, SessionChange, SessionState, Unintelligible, Wake, message_event
+from tracker.providers.base import SessionState
+from tracker.providers.events import message_event
 from tracker.providers.ofauth.accounts import session_of
+from tracker.providers.readings import Reading, SessionChange, Unintelligible, Wake
 from tracker.providers.transport import json_body
 
 OLDEST = 300.0  # seconds a signature is good for

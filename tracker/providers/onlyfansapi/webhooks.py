@@ -13,19 +13,11 @@ from datetime import datetime
 from typing import Any
 
 from tracker.providers import fields
-from tracker.providers.base import (
-    EXACT,
-    MINUTE,
-    PlatformEvent,
-    Reading,
-    SessionChange,
-    SessionState,
-    Unintelligible,
-    Wake,
-    message_event,
-)
+from tracker.providers.base import SessionState
+from tracker.providers.events import EXACT, MINUTE, PlatformEvent, message_event
 from tracker.providers.onlyfansapi.accounts import LOGGING_IN, LOGIN_FAILED
 from tracker.providers.onlyfansapi.money import read_transaction
+from tracker.providers.readings import Reading, SessionChange, Unintelligible, Wake
 from tracker.providers.transport import json_body
 
 SIGNATURE = "signature"

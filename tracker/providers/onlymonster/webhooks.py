@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tracker.providers import fields
-from tracker.providers.base import Reading, Unintelligible, Wake, message_event
+from tracker.providers.events import message_event
+from tracker.providers.readings import Reading, Unintelligible, Wake
 from tracker.providers.transport import json_body
 
 SIGNATURE = "x-om-webhook-signature"
