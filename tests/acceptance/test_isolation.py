@@ -413,7 +413,8 @@ async def test_another_team_sees_and_changes_nothing(world: World, by: str) -> N
 
 
 def _ends_the_session(target: Target) -> bool:
-    return target.name in ("DELETE /api/session", "DELETE /api/sessions", "POST /logout")
+    ending = ("DELETE /api/session", "DELETE /api/sessions", "POST /logout", "POST /profile/log-out-everywhere")
+    return target.name in ending
 
 
 async def test_the_samples_are_what_their_owner_gets_at(world: World) -> None:
@@ -442,5 +443,5 @@ ALSO: dict[str, tuple[int, ...]] = {
 
 def _destructive(target: Target) -> tuple[int, int]:
     """Deletions last, parts before the whole."""
-    ends = target.method == "DELETE" or target.name == "POST /api/erasures"
+    ends = target.method == "DELETE" or target.name == "POST /api/erasures" or target.path.endswith(("/remove", "/revoke"))
     return (ends, -len(target.path))

@@ -13,19 +13,24 @@ from tracker.dashboard.headers import add_headers
 from tracker.dashboard.pages import (
     account_form,
     accounts,
+    audit_log,
     deliveries,
     door,
     explanation,
+    keys,
     link,
     link_form,
     link_lists,
     link_more,
     links,
+    member,
     overview,
     platform_form,
     platforms,
     postback_form,
     postbacks,
+    profile,
+    team,
 )
 from tracker.dashboard.rendering import PLACES
 
@@ -45,6 +50,11 @@ PAGES = (
     accounts,
     account_form,
     explanation,
+    team,
+    member,
+    keys,
+    audit_log,
+    profile,
 )
 
 
