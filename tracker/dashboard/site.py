@@ -23,6 +23,7 @@ from tracker.dashboard.pages import (
     link_lists,
     link_more,
     links,
+    live,
     member,
     overview,
     platform_form,
@@ -37,6 +38,7 @@ from tracker.dashboard.rendering import PLACES
 PAGES = (
     door,
     overview,
+    live,
     links,
     link_form,
     link,

@@ -22,6 +22,13 @@ KEY = "ofapi-key-that-stays-secret"
 HOSTILE = "\"'><img src=x onerror=alert(1)><script>alert(2)</script>"
 
 
+async def kept(pool: Pool) -> dict[str, object]:
+    """What is stored of the one account that may change."""
+    row = await pool.fetchrow("SELECT api_key_sealed, webhook_secret_sealed, import_prefix FROM accounts")
+    assert row is not None
+    return dict(row)
+
+
 async def connect(owner: httpx.AsyncClient, provider: str = "onlyfansapi", **more: str) -> httpx.Response:
     """Send the form of a provider."""
     address = f"/accounts/new/{provider}"
@@ -81,7 +88,7 @@ async def test_a_key_a_prefix_and_a_secret_are_changed(owner: httpx.AsyncClient,
     await connect(owner, "onlymonster", import_prefix="click")
     account_id = await pool.fetchval("SELECT account_id FROM accounts")
     home = f"/accounts/{account_id}"
-    before = await pool.fetchrow("SELECT api_key_sealed, webhook_secret_sealed, import_prefix FROM accounts")
+    before = await kept(pool)
     assert before["import_prefix"] == "click"
     page = (await owner.get(f"{home}/edit")).text
     assert 'value="click"' in page
@@ -89,14 +96,14 @@ async def test_a_key_a_prefix_and_a_secret_are_changed(owner: httpx.AsyncClient,
     wrong = await owner.post(f"{home}/edit", data={"csrf": token, "profile_url": "javascript:alert(1)"})
     assert wrong.status_code == 422
     assert "must start with https://" in wrong.text
-    assert await pool.fetchrow("SELECT api_key_sealed, webhook_secret_sealed, import_prefix FROM accounts") == before
+    assert await kept(pool) == before
     form = {"csrf": token, "api_key": "another", "import_prefix": "", "webhook_secret": "theirs", "profile_url": ""}
     assert (await owner.post(f"{home}/edit", data=form)).status_code == 303
-    after = await pool.fetchrow("SELECT api_key_sealed, webhook_secret_sealed, import_prefix FROM accounts")
+    after = await kept(pool)
     assert all(after[name] != before[name] for name in ("api_key_sealed", "webhook_secret_sealed", "import_prefix"))
     # The secret alone, as the page after connecting sends it, leaves the rest.
     await owner.post(f"{home}/edit", data={"csrf": token, "webhook_secret": "theirs too"})
-    last = await pool.fetchrow("SELECT api_key_sealed, webhook_secret_sealed FROM accounts")
+    last = await kept(pool)
     assert last["api_key_sealed"] == after["api_key_sealed"]
     assert last["webhook_secret_sealed"] != after["webhook_secret_sealed"]
     assert (await owner.post(f"{home}/secret", data={"csrf": token})).status_code == 422
