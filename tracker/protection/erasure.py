@@ -12,12 +12,13 @@ import hmac
 import re
 from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import msgspec
 import structlog
 import ulid
+from asyncpg import LockNotAvailableError
 
 from tracker.access.audit import record
 from tracker.access.caller import Caller
@@ -25,6 +26,8 @@ from tracker.management.errors import Invalid, not_found
 from tracker.management.services import Services
 from tracker.protection import traces
 from tracker.protection.tombstones import LOCK, SQL, fan_hash
+from tracker.reports.forgetting import forget_values, take_back
+from tracker.reports.rollups import settle
 from tracker.rotation import adopt_hash_key
 from tracker.stores.postgres import Connection
 from tracker.stores.valkey import RedisError
@@ -33,6 +36,11 @@ log = structlog.get_logger()
 
 PREFIX = "erased:"
 SHORTEST_NAME = 4  # a shorter user name would be found in everybody's webhooks
+
+SETTLING = timedelta(minutes=15)  # in which the rollup job has counted what there was
+REPORTS_BUSY = (
+    "the reports are being counted: clicks and the values reports list are erased with the next pass, in a minute"
+)
 
 Kind = Literal["fan", "visitor"]
 
@@ -141,18 +149,19 @@ async def sweep(
                     SQL["empty_webhooks"], subject.fan_accounts, _pattern(subject.names), timeout=300
                 )
             )
-        for visitor, name in visitors.items():
-            counts["clicks"] += _count(
-                await connection.execute(SQL["scrub_clicks"], subject.account_ids, visitor, name, requested_at)
-            )
-            counts["log_rejects"] += _count(await connection.execute(SQL["delete_rejects"], visitor.encode()))
+        pending = await _scrub_clicks(connection, counts, subject.account_ids, visitors, requested_at)
         names = [pseudonym, *visitors.values()]
         events = [row[0] for row in await connection.fetch(SQL["events_of"], subject.account_ids, names)]
         async with connection.transaction():
             counts["delivery_events"] += _count(await connection.execute(SQL["empty_facts"], events))
             counts["deliveries"] += _count(await connection.execute(SQL["end_deliveries"], events))
             counts["attempts"] += _count(await connection.execute(SQL["empty_attempts"], events))
-    pending = await _sweep_traces(services, visitors, counts) if visitors else []
+    if visitors:
+        # Passes between need not look again for values that went with clicks of an earlier one.
+        since = datetime.now(UTC) - requested_at
+        if counts["clicks"] or since < SETTLING or since >= timedelta(days=services.settings.erasure_days):
+            pending += await _forget_values(services, counts, subject.account_ids, list(visitors.values()))
+        pending += await _sweep_traces(services, visitors, counts)
     done = {name: count for name, count in counts.items() if count}
     await services.pool.execute(SQL["swept"], erasure_id, done)
     log.info("erasure.swept", erasure_id=erasure_id, pending=pending, **done)
@@ -172,6 +181,35 @@ async def _erase_fan(
     ):
         counts[name] += _count(await connection.execute(SQL[query], *parameters))
     await connection.execute(SQL["leave_fan"], account_id, fan_id)
+
+
+async def _scrub_clicks(
+    connection: Connection, counts: Counter[str], account_ids: list[str], visitors: dict[str, str], until: datetime
+) -> list[str]:
+    """Clicks and what reports hold of them, in one transaction per visitor."""
+    for visitor, name in visitors.items():
+        counts["log_rejects"] += _count(await connection.execute(SQL["delete_rejects"], visitor.encode()))
+        try:
+            async with connection.transaction():
+                await take_back(connection, account_ids, visitor, until)
+                counts["clicks"] += _count(
+                    await connection.execute(SQL["scrub_clicks"], account_ids, visitor, name, until)
+                )
+        except LockNotAvailableError:
+            return [REPORTS_BUSY]
+    return []
+
+
+async def _forget_values(
+    services: Services, counts: Counter[str], account_ids: list[str], names: list[str]
+) -> list[str]:
+    try:
+        await settle(services.pool)  # conversions that this pass changed are counted anew first
+        async with services.pool.acquire() as connection, connection.transaction():
+            counts["report_values"] += await forget_values(connection, account_ids, names)
+    except LockNotAvailableError:
+        return [REPORTS_BUSY]
+    return []
 
 
 async def _sweep_traces(services: Services, visitors: dict[str, str], counts: Counter[str]) -> list[str]:

@@ -1,7 +1,7 @@
 -- Data protection: erasing a person, anonymising what is old, dropping what is older.
 
 -- name: bar
--- Whoever stores facts of fans holds this lock shared, so that a fan's erasure is known before or waited for.
+-- Alone with a lock. Whoever stores facts of fans holds theirs shared, so that a fan's erasure is known before or waited for.
 SELECT pg_advisory_xact_lock($1);
 
 -- name: pass
@@ -208,6 +208,12 @@ SELECT min(day) FROM delivery_events WHERE day > $1 AND day < $2;
 SELECT c.relname AS name, pg_get_expr(c.relpartbound, c.oid) AS bounds, obj_description(c.oid, 'pg_class') AS remark
 FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
 WHERE i.inhparent = $1::text::regclass AND pg_get_expr(c.relpartbound, c.oid) <> 'DEFAULT' ORDER BY c.relname;
+
+-- name: uncounted
+-- Whether the rollup job has still to count clicks or visits of before then.
+SELECT EXISTS (SELECT FROM report_marks WHERE kind = 'clicks' AND hour < $1)
+    OR EXISTS (SELECT FROM report_notes n CROSS JOIN LATERAL unnest(string_to_array(n.click_ids || ',' || n.visit_ids, ',')) i (id)
+               WHERE i.id <> '' AND i.id < ulid_from($1));
 
 -- name: old_webhooks
 -- Raw webhooks past their time, a batch.

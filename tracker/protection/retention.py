@@ -17,6 +17,7 @@ import structlog
 
 from tracker.protection.tombstones import SQL
 from tracker.recorder import ulids
+from tracker.reports.rollups import ROLLUP_LOCK
 from tracker.settings import Settings
 from tracker.stores.postgres import Connection, Pool
 
@@ -147,6 +148,12 @@ async def _thin(connection: Connection, table: str, one: Partition, window: int)
         )
         async with connection.transaction():
             await connection.execute("SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = '60s'")
+            # Reports count what is here first: hours of a thinned month are never counted anew.
+            await connection.execute(SQL["bar"], ROLLUP_LOCK)
+            if await connection.fetchval(SQL["uncounted"], one.end):
+                log.warning("retention.not_counted_yet", partition=one.name)
+                await connection.execute(f"DROP TABLE {staged}")
+                return 0
             await connection.execute(f"ALTER TABLE {table} DETACH PARTITION {one.name}")
             await connection.execute(f"DROP TABLE {one.name}")
             if status.endswith(" 0"):

@@ -180,7 +180,7 @@ WITH parts AS (
     FROM parts p CROSS JOIN links l JOIN revenue r ON r.smart_link_id = l.smart_link_id AND r.conversion_at >= p.since AND r.conversion_at < p.until
     CROSS JOIN LATERAL (VALUES (6, r.gross_cents), (7, r.net_cents)) x (counter, cents)
 )
-SELECT CASE WHEN coalesce(v.value, '') = '' THEN '' WHEN EXISTS (
+SELECT CASE WHEN coalesce(v.value, '') = '' OR starts_with(v.value, 'erased:') THEN '' WHEN EXISTS (
            SELECT FROM report_values k JOIN report_listed d ON d.smart_link_id = r.smart_link_id AND d.dimension = $2::int AND d.value_id = k.value_id
            WHERE k.dimension = $2::int AND k.value = v.value) THEN v.value END AS value, r.counter, r.amount
 FROM raw r LEFT JOIN LATERAL (

@@ -47,8 +47,14 @@ WITH gone AS (
         SELECT mark_id FROM report_marks WHERE kind = 'sales' OR $2 ORDER BY mark_id LIMIT $1)
     RETURNING kind, smart_link_id, hour
 ), kept AS (
+    -- Clicks of a thinned month, and visits whose clicks were in one (a window is at most 30 days), cannot be counted anew: their
+    -- counts stand. Clicks that conversions name are kept, so sales can.
     INSERT INTO anew SELECT kind, smart_link_id, hour, ulid_from(hour - interval '1 minute'), ulid_from(hour + interval '61 minutes')
-    FROM (SELECT DISTINCT kind, smart_link_id, hour FROM gone) g RETURNING 1
+    FROM (SELECT DISTINCT kind, smart_link_id, hour FROM gone) g
+    WHERE kind = 'sales' OR NOT EXISTS (
+        SELECT FROM (VALUES (hour), (hour - interval '30 days')) m (at)
+        WHERE obj_description(to_regclass(to_char(m.at AT TIME ZONE 'UTC', '"clicks_"YYYY_MM')), 'pg_class') = 'thinned')
+    RETURNING 1
 )
 SELECT count(*) FROM gone;
 
@@ -171,14 +177,14 @@ ON CONFLICT (scope_id, start) DO UPDATE SET clicks = r.clicks + excluded.clicks,
     gross_cents = r.gross_cents + excluded.gross_cents, net_cents = r.net_cents + excluded.net_cents;
 
 -- name: value
--- What was seen per hour and value of each dimension.
+-- What was seen per hour and value of each dimension. Names that stand for erased ones are no values.
 INSERT INTO valued
 SELECT smart_link_id, date_trunc('hour', at, 'UTC'), d.dimension, left(d.value, 200), counter, sum(amount)
 FROM seen CROSS JOIN LATERAL (VALUES
         (1, d1), (2, d2), (3, d3), (4, d4), (5, d5), (6, d6), (7, d7), (8, d8), (9, d9), (10, d10), (11, d11), (12,
         d12), (13, d13), (14, d14), (15, d15), (16, d16), (17, d17)
     ) d (dimension, value)
-WHERE counter <> 3 AND d.value <> '' GROUP BY 1, 2, 3, 4, 5;
+WHERE counter <> 3 AND d.value <> '' AND NOT starts_with(d.value, 'erased:') GROUP BY 1, 2, 3, 4, 5;
 
 -- name: choose_values
 -- Values a link has not had before, as many as it has room for.

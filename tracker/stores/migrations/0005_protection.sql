@@ -40,3 +40,6 @@ CREATE TRIGGER erased_fans_are_not_folded BEFORE INSERT ON fan_queue FOR EACH RO
 -- Retention deletes old raw webhooks, and old events of fans who were never credited.
 CREATE INDEX webhooks_by_age ON webhooks (received_at);
 CREATE INDEX log_rejects_by_age ON log_rejects (rejected_at);
+
+-- Erasing a person asks who else has a value that reports list.
+CREATE INDEX report_listed_by_value ON report_listed (value_id);
