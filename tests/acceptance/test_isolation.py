@@ -206,6 +206,8 @@ FORMS: dict[str, Any] = {
     "POST /accounts/{account_id:str}/secret": lambda ids: {"sure": "yes"},
     "POST /accounts/{account_id:str}/state": lambda ids: {"state": "look"},
     "POST /accounts/{account_id:str}/edit": lambda ids: {"profile_url": f"{AWAY}/stolen"},
+    "POST /team/members/{user_id:str}": lambda ids: {"role": "viewer"},
+    "POST /keys/{api_key_id:str}/name": lambda ids: {"name": "stolen"},
     "POST /deliveries/replay": lambda ids: {"destination_id": ids["destination"], "event_ids": EVENT},
 }
 
@@ -438,6 +440,7 @@ ALSO: dict[str, tuple[int, ...]] = {
     "DELETE /api/{account:str}/tracking-links/{link_id:str}": (503,),
     "DELETE /api/{account:str}/trial-links/{link_id:str}": (503,),
     "DELETE /api/accounts/{account_id:str}": (404,),
+    "DELETE /api/team/invitations/{invitation_id:str}": (404,),
 }
 
 

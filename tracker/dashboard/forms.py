@@ -32,11 +32,14 @@ class Form:
         return " ".join(self.wrong.get(name, ()))
 
     def amiss(self, wrong: Mapping[str, Sequence[str]], shown: Sequence[str]) -> Form:
-        """The same form with its mistakes. Those of a field the form does not show stand above it."""
+        """The same form with its mistakes. One inside a field, like headers.X-Id, stands at the field; others above the form."""
         sorted_in: dict[str, list[str]] = {}
         for name, messages in wrong.items():
-            place = name if name in shown else ""
-            sorted_in.setdefault(place, []).extend(messages if place else [f"{name}: {text}" for text in messages])
+            place = name
+            while place and place not in shown:
+                place = place.rpartition(".")[0]
+            rest = name[len(place) :].lstrip(".")
+            sorted_in.setdefault(place, []).extend(f"{rest}: {text}" if rest else text for text in messages)
         return Form(self.values, sorted_in)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -21,7 +22,7 @@ from tracker.dashboard.period import person_zone
 from tracker.dashboard.rendering import page
 from tracker.lists import deliveries
 from tracker.management import destinations
-from tracker.management.destinations import ALL_KINDS, Replay
+from tracker.management.destinations import ALL_KINDS, Destination, Replay
 from tracker.management.errors import Invalid, not_found
 from tracker.management.services import Services
 from tracker.stores.queries import load_queries
@@ -32,6 +33,7 @@ PAGE_SIZE = 50
 MOST_DESTINATIONS = 500
 STATES = {"waiting": "Waiting", "delivered": "Delivered", "skipped": "Skipped", "dead": "Dead"}
 WHAT = "This destination"
+FIRST_YEAR, LAST_YEAR = 2000, 2200
 
 
 @get("/deliveries", permission="deliveries.view", include_in_schema=False)
@@ -59,7 +61,7 @@ async def list_deliveries(
     return page(
         request, "deliveries/page.html", title="Deliveries", caller=caller, services=services, where=where, zone=zone,
         rows=rows[:PAGE_SIZE], following=rows[PAGE_SIZE - 1].cursor if len(rows) > PAGE_SIZE else "", types=TYPES,
-        states=STATES, everyone=everyone, dead=dead, since=since, until=until,
+        states=STATES, everyone=everyone, dead=dead, since=since, until=until, homes=homes(everyone),
     )  # fmt: skip
 
 
@@ -77,7 +79,7 @@ async def one_delivery(
         raise not_found("This delivery")
     return page(
         request, "deliveries/one.html", title="Delivery", caller=caller, services=services, one=found[0], types=TYPES,
-        zone=person_zone(request), where=address(request),
+        zone=person_zone(request), home=homes(await destinations.page(services, caller, ALL_KINDS, 1, 0, destination_id)),
     )  # fmt: skip
 
 
@@ -128,16 +130,27 @@ async def progress(
     )  # fmt: skip
 
 
+def homes(everyone: Sequence[Destination]) -> dict[str, str]:
+    """The page of each destination that has one: webhooks have none, nor has what was deleted."""
+    return {
+        one.destination_id: f"/{'postbacks' if one.kind == 'postback' else 'platforms'}/{one.destination_id}"
+        for one in everyone
+        if one.kind != "webhook"
+    }
+
+
 def _span(where: Address, zone: ZoneInfo) -> tuple[datetime | None, datetime | None]:
     first, last = _day(where.get("from"), zone), _day(where.get("to"), zone)
     return first, last + timedelta(days=1) if last else None
 
 
 def _day(text: str, zone: ZoneInfo) -> datetime | None:
+    """The start of a day. What no report reaches is no day."""
     try:
-        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=zone) if text else None
+        found = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=zone) if text else None
     except ValueError:
         return None
+    return found if found and FIRST_YEAR <= found.year <= LAST_YEAR else None
 
 
 def _moment(text: str) -> datetime | None:
@@ -145,6 +158,8 @@ def _moment(text: str) -> datetime | None:
         found = datetime.fromisoformat(text) if text else None
     except ValueError as error:
         raise Invalid({"since": ["A time is written as 2026-11-22T10:00:00+00:00."]}) from error
+    if found and not FIRST_YEAR <= found.year <= LAST_YEAR:
+        raise Invalid({"since": [f"A time lies between {FIRST_YEAR} and {LAST_YEAR}."]})
     return found.replace(tzinfo=UTC) if found and found.tzinfo is None else found
 
 

@@ -70,6 +70,7 @@ async def rename_key(
     services: NamedDependency[Services],
 ) -> Response[Any]:
     """Another name for a key."""
+    await keys.get(services.pool, caller.team_id, api_key_id)
     form = await read_form(request)
     try:
         await keys.rename(services.pool, caller, api_key_id, form.get("name"))

@@ -18,9 +18,9 @@ from tracker.dashboard.forms import read_form
 from tracker.dashboard.kinds import ADS, FANS, FORMS, KEY_WORDS, OUR_EVENTS
 from tracker.dashboard.navigation import Place
 from tracker.dashboard.pages.link_lists import TYPES
-from tracker.dashboard.pages.postbacks import MOST, NEWEST
+from tracker.dashboard.pages.postbacks import MOST, NEWEST, tried_here
 from tracker.dashboard.period import person_zone
-from tracker.dashboard.rendering import fragment, page
+from tracker.dashboard.rendering import page
 from tracker.lists import deliveries
 from tracker.management import connections, trials
 from tracker.management.connections import ConnectionChange
@@ -90,15 +90,9 @@ async def test_platform(
     names = ("event", "test_event_code", "fan_onlyfans_id")
     try:
         wish = msgspec.convert({name: form.get(name) for name in names if form.get(name)}, trials.Trial)
-        tried = await trials.send(services, caller, connections.KINDS, connection_id, wish)
-    except (Invalid, msgspec.ValidationError) as error:
-        words = (
-            " ".join(m for messages in error.errors.values() for m in messages)
-            if isinstance(error, Invalid)
-            else "Choose one of the events."
-        )
-        return fragment("parts/mistake.html", words=words)
-    return fragment("parts/tried.html", tried=tried)
+    except msgspec.ValidationError as error:
+        raise Invalid({"event": ["Choose one of the events offered."]}) from error
+    return await tried_here(request, caller, services, connections.KINDS, connection_id, wish)
 
 
 @post("/platforms/{connection_id:str}/state", permission="connections.manage", include_in_schema=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -89,8 +90,7 @@ async def test_postback(
     if event not in EVENTS:
         raise Invalid({"event": ["Choose one of the events offered."]})
     trial = trials.Trial(event=event, external_click_id=form.get("external_click_id")[:255])  # type: ignore[arg-type]
-    tried = await trials.send(services, caller, postbacks.KINDS, postback_id, trial)
-    return fragment("parts/tried.html", tried=tried)
+    return await tried_here(request, caller, services, postbacks.KINDS, postback_id, trial)
 
 
 @post("/postbacks/{postback_id:str}/state", permission="postbacks.manage", include_in_schema=False)
@@ -109,6 +109,28 @@ async def change_state(
         raise Invalid({"state": ["The state must be active, paused or deleted."]})
     found = await postbacks.change(services, caller, postback_id, msgspec.convert({"state": wanted}, PostbackChange))
     return Redirect(f"/postbacks/{found.destination_id}", status_code=303)
+
+
+async def tried_here(
+    request: Request[Any, Any, Any],
+    caller: Caller,
+    services: Services,
+    kinds: Sequence[str],
+    name: str,
+    trial: trials.Trial,
+) -> Response[str]:
+    """Send a test and show what came of it, or what is amiss with it: as a part of the page, or without scripts as a page."""
+    tried, words = None, ""
+    try:
+        tried = await trials.send(services, caller, kinds, name, trial)
+    except Invalid as error:
+        words = " ".join(message for messages in error.errors.values() for message in messages)
+    if request.headers.get("hx-request"):
+        return fragment("parts/tried.html", tried=tried, words=words)
+    return page(
+        request, "deliveries/tried.html", title="A test", caller=caller, services=services, tried=tried, words=words,
+        home=f"/{'postbacks' if kinds == postbacks.KINDS else 'platforms'}/{name}",
+    )  # fmt: skip
 
 
 def host(one: Destination) -> str:
