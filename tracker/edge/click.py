@@ -200,7 +200,10 @@ class Clicks:
         link = click.link
         try:
             kept = self._keep(click)
-            await self._put_aside(self._entry(click, kept))
+            if not await self._put_aside(self._entry(click, kept)) and kept.click_id == click.visit.visit_id:
+                self._standby.forget(
+                    self._kept_under(click, kept), kept.click_id
+                )  # or repeats of a lost click are kept
             target = self._target(link, kept.member)
         except Exception:
             self._failed(link, click.visit.visit_id, click.answer)
@@ -220,8 +223,11 @@ class Clicks:
             kept = Kept(visit.visit_id, click.visitor, lease, member, records.click_ids, click.at_ms, True)
         # Remembered before it is written: a second tap that comes meanwhile is the same click.
         standby.unreplayed += 1
-        standby.remember(records._replace(by_visitor=self._visitor_key(click, kept)), kept)
+        standby.remember(self._kept_under(click, kept), kept)
         return kept
+
+    def _kept_under(self, click: Click, kept: Kept) -> RecordKeys:
+        return click.records._replace(by_visitor=self._visitor_key(click, kept))
 
     def _entry(self, click: Click, kept: Kept) -> Entry:
         is_new = kept.click_id == click.visit.visit_id
@@ -267,11 +273,13 @@ class Clicks:
                 break
         await self._put_aside(entry)
 
-    async def _put_aside(self, entry: Entry) -> None:
-        if await self._spill.append(entry):
+    async def _put_aside(self, entry: Entry) -> bool:
+        stored = await self._spill.append(entry)
+        if stored:
             self._metrics.spilled += 1
         else:
             self._metrics.unrecorded += 1
+        return stored
 
     def _target(self, link: Link, member: str) -> bytes:
         found = self._locations.get(member)

@@ -126,6 +126,9 @@ class Spill:
                     log.error("edge.spill_failing", error=str(error), folder=str(self.folder))
                 self.failing = f"the spill cannot be written: {error.strerror or error}"
                 self._pause_until = loop.time() + FAILURE_PAUSE_SECONDS
+                # What came meanwhile may repeat a click that is lost with this batch: it must not be kept without it.
+                batch += self._waiting
+                self._waiting = []
             else:
                 if self.failing:
                     log.info("edge.spill_works_again")

@@ -68,6 +68,14 @@ class Standby:
         if len(young) > REMEMBERED // 2:
             self._old, self._young = young, {}
 
+    def forget(self, keys: RecordKeys, click_id: str) -> None:
+        """A click that could not be kept: whoever comes again is a click, not a repeat of one that is nowhere."""
+        for key in (keys.by_visitor, keys.by_fingerprint):
+            for generation in (self._young, self._old):
+                found = generation.get(key)
+                if isinstance(found, Kept) and found.click_id == click_id:
+                    del generation[key]
+
     def find(self, keys: RecordKeys, by_cookie: bool, now_ms: int, window_ms: int) -> Kept | None:
         """The click this visit repeats, by the rules of claim.lua; None when it is not remembered."""
         if by_cookie:

@@ -116,3 +116,31 @@ async def test_a_remembered_click_is_forgotten_after_its_window(server: Embedded
         assert later.location != first.location
         await _thaw(server, world)
         assert [entry.kind for entry in await entries(world) if entry.visit.ecid == "w"] == ["click", "click"]
+
+
+async def test_a_click_the_spill_could_not_keep_is_not_repeated(server: EmbeddedValkey, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    async with edge(server, tmp_path) as world:
+        await world.put_link()
+        await world.fill_pool(100)
+        before = await world.request(query=b"ecid=before")
+        await _freeze(server, world)
+        service = world.service
+        await service.spill.seal()
+        usable, service.spill.folder = service.spill.folder, tmp_path / "file" / "below"
+        lost = await world.request(query=b"ecid=lost")
+        await world.request(query=b"ecid=before", cookie=f"cbv={before.visitor}")
+        assert service.metrics.unrecorded == 2
+        service.spill.folder = usable
+        service.spill._pause_until = 0.0
+
+        again = await world.request(query=b"ecid=lost", cookie=f"cbv={lost.visitor}")
+        await world.request(query=b"ecid=lost")  # the cookie did not come back in time
+        await world.request(query=b"ecid=before", cookie=f"cbv={before.visitor}")
+        assert again.status == 302
+        await _thaw(server, world)
+        logged = await entries(world)
+        kinds = {ecid: [e.kind for e in logged if e.visit.ecid == ecid] for ecid in ("lost", "before")}
+        assert kinds == {"lost": ["click", "duplicate"], "before": ["click", "duplicate"]}
+        clicks = {entry.click for entry in logged if entry.kind == "click"}
+        assert {entry.click for entry in logged} == clicks, "no visit is without its click"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -109,4 +110,31 @@ async def test_a_folder_that_cannot_be_used_is_a_failed_append(tmp_path: Path) -
     spill = Spill(tmp_path / "file" / "spill")
     assert not await spill.append(entry(1))
     assert spill.failing
+    await spill.stop()
+
+
+async def test_what_came_behind_a_failed_write_fails_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spill = Spill(tmp_path)
+    loop = asyncio.get_running_loop()
+    behind: list[asyncio.Future[bool]] = []
+    queued = threading.Event()
+
+    def queue() -> None:
+        behind.append(asyncio.ensure_future(spill.append(entry(2))))
+        loop.call_soon(queued.set)
+
+    def full(descriptor: int, data: memoryview) -> int:
+        loop.call_soon_threadsafe(queue)
+        assert queued.wait(20)
+        monkeypatch.undo()  # there is room again at once
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    assert not await spill.append(entry(1))
+    assert not await behind[0], "it may repeat the click that was lost"
+    spill._pause_until = 0.0
+    assert await spill.append(entry(3))
+    (path,) = tmp_path.iterdir()
+    with path.open("rb") as file:
+        assert list(read_entries(file)) == [entry(3)]
     await spill.stop()
