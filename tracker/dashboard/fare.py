@@ -28,7 +28,9 @@ class Fare:
 
 
 async def fares(services: Services, caller: Caller) -> dict[str, Fare]:
-    """Of every destination of the team, by its id."""
+    """Of every destination of the team, by its id; of none for who may not see deliveries."""
+    if not caller.may("deliveries.view"):
+        return {}
     now = datetime.now(UTC)
     return {health.destination_id: _fare(health, now) for health in await listed(services, caller, MOST)}
 

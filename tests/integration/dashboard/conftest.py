@@ -23,8 +23,13 @@ OWNER = {"email": "robin@example.com", "password": "correct horse battery", "aga
 
 
 @pytest.fixture
-def services(pool: Pool, redis: Client) -> Services:
-    return Services(Settings(), pool, redis, SECRETS)
+def settings() -> Settings:
+    return Settings()
+
+
+@pytest.fixture
+def services(pool: Pool, redis: Client, settings: Settings) -> Services:
+    return Services(settings, pool, redis, SECRETS)
 
 
 @pytest.fixture
