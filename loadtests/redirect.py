@@ -338,7 +338,7 @@ class Bench:
         if logged != answered:
             raise SystemExit(f"edge: {answered} clicks answered, {logged} logged")
         latest: Any = self.client.xrevrange(key, count=1000)
-        spilled = [entry for _, entry in latest if b"s" in entry or entry[b"k"] != b"click"]
+        spilled = [entry for _, entry in latest if b"s" in entry or entry[b"o"][:1] != b"c"]
         if spilled:
             raise SystemExit("edge: it was degraded during the measurement")
         self.client.flushdb()

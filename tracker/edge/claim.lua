@@ -4,16 +4,16 @@
 -- keys  1 click log, then four per claim: 1 pool  2 visitor's record  3 fingerprint's record  4 the same under yesterday's
 --       key (or key 3 again)
 -- args  three per claim: 1 now, ms (13) .. visit id (26) .. visitor id (26) .. 'c' known by cookie or 'n' new .. click-id
---       digests (4 x 8) .. window, ms   2 reserve member or ''   3 msgpack Visit
--- reply per claim: kind ('c' click, 'd' duplicate) .. lease letter .. visitor (26) .. click (26) .. member,
---       or '!' .. why it failed
+--       digests (4 x 8) .. end of a lease taken now, ms (13) .. window, ms   2 reserve member or ''   3 msgpack Visit
+-- reply per claim: its outcome, the very string that stands in the log (tracker/clicklog.py): kind .. known .. lease ..
+--       click (26) .. visitor (26) .. member, or '!' .. why it failed
 --
 -- A record is click (26) .. visitor (26) .. lease letter .. latest visit, ms (13) .. click-id digests (32) .. member.
 -- It lives one window from the latest visit. Where a visitor's record and a fingerprint's record tell of the same visitor,
 -- the later one is right: a repeat without a cookie can refresh only the fingerprint's.
+--
+-- Each redis.call, each argument of one and each new string costs a fan's time: numbers travel as the text they came in.
 
-local LEASES = { e = 'exclusive', s = 'shared', r = 'reserve', n = 'none' }
-local AFTER_WINDOW = 60000 -- platform times are floored to the minute
 local SAME_PERSON = 30000 -- a fingerprint alone is believed this long whatever the click ids say
 
 local function last_visit(record)
@@ -32,10 +32,13 @@ end
 
 local function take(pool, now, lease_end, reserve)
   local best = redis.call('ZRANGE', pool, 0, 0, 'WITHSCORES')
-  if best[1] then
+  local member = best[1]
+  if member then
     local held_until = tonumber(best[2])
-    redis.call('ZADD', pool, math.max(held_until, lease_end), best[1])
-    return best[1], held_until <= now and 'e' or 's'
+    if held_until < tonumber(lease_end) then
+      redis.call('ZADD', pool, lease_end, member)
+    end
+    return member, held_until <= tonumber(now) and 'e' or 's'
   end
   if reserve ~= '' then
     return reserve, 'r'
@@ -47,7 +50,7 @@ local function hold(pool, member, lease, now, lease_end, reserve)
   if lease == 'e' or lease == 's' then
     local held_until = redis.call('ZSCORE', pool, member)
     if held_until then
-      if tonumber(held_until) < lease_end then
+      if tonumber(held_until) < tonumber(lease_end) then
         redis.call('ZADD', pool, lease_end, member)
       end
       return member, lease
@@ -58,59 +61,55 @@ local function hold(pool, member, lease, now, lease_end, reserve)
   return take(pool, now, lease_end, reserve)
 end
 
-local function claim(log, pool, by_visitor, by_fingerprint, by_yesterday, head, reserve, request)
-  local now_text, window_text = string.sub(head, 1, 13), string.sub(head, 99)
-  local visit, visitor, click_ids = string.sub(head, 14, 39), string.sub(head, 40, 65), string.sub(head, 67, 98)
-  local known = string.sub(head, 66, 66) == 'c' and 'cookie' or 'new'
-  local now = tonumber(now_text)
-  local lease_end = now + tonumber(window_text) + AFTER_WINDOW
-  local record = nil
+local function claim(clock, log, pool, by_visitor, by_fingerprint, by_yesterday, head, reserve, request)
+  local now, visitor, known, lease_end = string.sub(head, 1, 13), string.sub(head, 40, 65), string.sub(head, 66, 66), string.sub(head, 99, 111)
+  local record
 
   local alias = redis.call('GET', by_fingerprint)
   if not alias and by_yesterday ~= by_fingerprint then
     alias = redis.call('GET', by_yesterday)
   end
-  if known == 'cookie' then
+  if known == 'c' then
     record = redis.call('GET', by_visitor)
     if alias and string.sub(alias, 27, 52) == visitor and not (record and last_visit(record) >= last_visit(alias)) then
       record = alias
     end
-  elseif alias and (now - last_visit(alias) <= SAME_PERSON or not click_ids_differ(click_ids, string.sub(alias, 67, 98))) then
+  elseif alias and (tonumber(now) - last_visit(alias) <= SAME_PERSON
+      or not click_ids_differ(string.sub(head, 67, 98), string.sub(alias, 67, 98))) then
     record = alias
     visitor = string.sub(alias, 27, 52)
-    known = 'fingerprint'
+    known = 'f'
   end
 
-  local click, member, lease
+  local kind, click, member, lease, latest, click_ids
   if record then
-    click = string.sub(record, 1, 26)
-    click_ids = string.sub(record, 67, 98)
+    kind, click, click_ids = 'd', string.sub(record, 1, 26), string.sub(record, 67, 98)
+    latest = last_visit(record) > tonumber(now) and string.sub(record, 54, 66) or now
     member, lease = hold(pool, string.sub(record, 99), string.sub(record, 53, 53), now, lease_end, reserve)
   else
-    click = visit
+    kind, click, click_ids, latest = 'c', string.sub(head, 14, 39), string.sub(head, 67, 98), now
     member, lease = take(pool, now, lease_end, reserve)
   end
 
-  local latest = now_text
-  if record and last_visit(record) > now then
-    latest = string.sub(record, 54, 66)
-  end
   local remembered = click .. visitor .. lease .. latest .. click_ids .. member
-  if known ~= 'fingerprint' then
-    redis.call('SET', by_visitor, remembered, 'PX', window_text)
+  local until_ms = clock + tonumber(string.sub(head, 112)) -- PX would be rewritten to PXAT for the append-only file
+  if known ~= 'f' then
+    redis.call('SET', by_visitor, remembered, 'PXAT', until_ms)
   end
-  redis.call('SET', by_fingerprint, remembered, 'PX', window_text)
-  redis.call('XADD', log, '*', 'r', request, 'k', record and 'duplicate' or 'click', 'c', click, 'v', visitor,
-    'y', known, 'm', member, 'l', LEASES[lease])
-  return (record and 'd' or 'c') .. lease .. visitor .. click .. member
+  redis.call('SET', by_fingerprint, remembered, 'PXAT', until_ms)
+  local outcome = kind .. known .. lease .. click .. visitor .. member
+  redis.call('XADD', log, '*', 'r', request, 'o', outcome)
+  return outcome
 end
 
 local function claims(keys, args)
   local replies = {}
   local log, key, arg = keys[1], 2, 1
+  local time = redis.call('TIME')
+  local clock = time[1] * 1000 + math.floor(time[2] / 1000)
   for number = 1, (#keys - 1) / 4 do
     -- One claim that fails (a pool of the wrong type) must not take the others with it.
-    local done, reply = pcall(claim, log, keys[key], keys[key + 1], keys[key + 2], keys[key + 3],
+    local done, reply = pcall(claim, clock, log, keys[key], keys[key + 1], keys[key + 2], keys[key + 3],
       args[arg], args[arg + 1], args[arg + 2])
     replies[number] = done and reply or '!' .. tostring(type(reply) == 'table' and reply.err or reply)
     key, arg = key + 4, arg + 3

@@ -10,9 +10,22 @@ from zlib import crc32
 
 import hiredis
 
-from tracker.clicklog import KIND_BOT, KIND_PREFETCH, EdgeLink, Visit, log_key, pool_key
+from tracker.clicklog import (
+    KIND_BOT,
+    KIND_LETTERS,
+    KIND_PREFETCH,
+    KNOWN_LETTERS,
+    LEASE_LETTERS,
+    OUTCOME_CLICK,
+    OUTCOME_MEMBER,
+    OUTCOME_VISITOR,
+    EdgeLink,
+    Visit,
+    log_key,
+    pool_key,
+)
 
-LEASES = {"e": "exclusive", "s": "shared", "r": "reserve", "n": "none"}
+LEASES = {letter: lease for lease, letter in LEASE_LETTERS.items()}
 pack = cast(Callable[[tuple[str | bytes, ...]], bytes], hiredis.pack_command)
 """A command as Valkey reads it."""
 
@@ -20,7 +33,7 @@ KEYS, ARGUMENTS = 4, 3  # of one claim in a call of the function (claim.lua)
 _ABSENT = "--------"
 
 SAME_PERSON_MS = 30_000
-AFTER_WINDOW_MS = 60_000
+AFTER_WINDOW_MS = 60_000  # platform times are floored to the minute
 
 
 class Claim(NamedTuple):
@@ -56,6 +69,7 @@ class LinkKeys:
         self.by_fingerprint = f"{{s{link.shard}}}:f:{link.smart_link_id}:"
         self.window = str(link.window_ms)
         self.window_ms = link.window_ms
+        self.lease_ms = link.window_ms + AFTER_WINDOW_MS
         self.reserve = link.reserve
 
 
@@ -109,7 +123,12 @@ def claim_arguments(
 ) -> tuple[str | bytes, ...]:
     """The arguments of one claim, as claim.lua lists them. `request`: the msgpack of `visit`."""
     known = "c" if by_cookie else "n"
-    return f"{visit.at_ms:013d}{visit.visit_id}{visitor}{known}{click_ids}{keys.window}", keys.reserve, request
+    lease_end = visit.at_ms + keys.lease_ms
+    return (
+        f"{visit.at_ms:013d}{visit.visit_id}{visitor}{known}{click_ids}{lease_end:013d}{keys.window}",
+        keys.reserve,
+        request,
+    )
 
 
 def same_person(elapsed_ms: int, click_ids: str, theirs: str) -> bool:
@@ -123,7 +142,7 @@ def same_person(elapsed_ms: int, click_ids: str, theirs: str) -> bool:
 def parse_claim(reply: bytes) -> Claim:
     """The outcome in a reply of the function."""
     text = reply.decode()
-    return Claim(text[28:54], text[0] == "d", LEASES[text[1]], text[2:28], text[54:])
+    return Claim(text[OUTCOME_CLICK], text[0] == "d", LEASES[text[2]], text[OUTCOME_VISITOR], text[OUTCOME_MEMBER])
 
 
 class Entry(NamedTuple):
@@ -148,8 +167,7 @@ class Entry(NamedTuple):
     @property
     def record(self) -> str:
         """The dedup record, as claim.lua lays it out."""
-        letter = next(letter for letter, lease in LEASES.items() if lease == self.lease)
-        return f"{self.click_id}{self.visitor}{letter}{self.at_ms:013d}{self.click_ids}{self.member}"
+        return f"{self.click_id}{self.visitor}{LEASE_LETTERS[self.lease]}{self.at_ms:013d}{self.click_ids}{self.member}"
 
     @property
     def lease_end(self) -> int:
@@ -166,10 +184,9 @@ def bare_entry(link: EdgeLink, request: bytes, kind: str, visit_id: str, visitor
 
 def log_fields(entry: Entry, spilled: bool) -> list[str | bytes]:
     """An entry as the fields of XADD; `spilled` marks what is replayed."""
-    fields: list[str | bytes] = [
-        "r", entry.request, "k", entry.kind, "c", entry.click_id, "v", entry.visitor,
-        "y", entry.known, "m", entry.member, "l", entry.lease,
-    ]  # fmt: skip
+    letters = KIND_LETTERS[entry.kind] + KNOWN_LETTERS[entry.known] + LEASE_LETTERS[entry.lease]
+    visitor = entry.visitor or entry.click_id  # nobody we know: a visitor of its own
+    fields: list[str | bytes] = ["r", entry.request, "o", f"{letters}{entry.click_id}{visitor}{entry.member}"]
     return [*fields, "s", "1"] if spilled else fields
 
 

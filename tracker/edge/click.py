@@ -14,7 +14,16 @@ import hiredis
 import msgspec
 import structlog
 
-from tracker.clicklog import KIND_BOT, KIND_CLICK, KIND_DUPLICATE, KIND_PREFETCH, Visit, log_key
+from tracker.clicklog import (
+    KIND_BOT,
+    KIND_CLICK,
+    KIND_DUPLICATE,
+    KIND_PREFETCH,
+    OUTCOME_MEMBER,
+    OUTCOME_VISITOR,
+    Visit,
+    log_key,
+)
 from tracker.edge import request as parse
 from tracker.edge.claim import (
     LEASES,
@@ -166,11 +175,11 @@ class Clicks:
 
     def _claimed(self, click: Click, reply: bytes) -> tuple[bytes, str]:
         text = reply.decode()
-        self._count["duplicate" if text[0] == "d" else LEASES[text[1]]] += 1
+        self._count["duplicate" if text[0] == "d" else LEASES[text[2]]] += 1
         link, records, at_ms, standby = click.link, click.records, click.at_ms, self._standby
         standby.used_at[link.keys.pool] = at_ms
         standby.remember(records, (reply, records.click_ids, at_ms))
-        return self._target(link, text[54:]), text[2:28]
+        return self._target(link, text[OUTCOME_MEMBER]), text[OUTCOME_VISITOR]
 
     async def _refused(self, click: Click, reply: Any) -> None:
         """A claim without an answer is spilled; one refused for want of its function is sent once more."""

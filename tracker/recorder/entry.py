@@ -7,12 +7,29 @@ from collections.abc import Mapping
 
 import msgspec
 
-from tracker.clicklog import KIND_BOT, KIND_CLICK, KIND_DUPLICATE, KIND_PREFETCH, Visit
+from tracker.clicklog import (
+    KIND_BOT,
+    KIND_CLICK,
+    KIND_DUPLICATE,
+    KIND_LETTERS,
+    KIND_PREFETCH,
+    KNOWN_LETTERS,
+    LEASE_LETTERS,
+    OUTCOME_CLICK,
+    OUTCOME_MEMBER,
+    OUTCOME_VISITOR,
+    Visit,
+)
 
 # What may stand in a field, as it comes: a lookup decodes and checks at once. Absent and empty mean the usual.
 KINDS = {kind.encode(): kind for kind in (KIND_CLICK, KIND_DUPLICATE, KIND_BOT, KIND_PREFETCH)}
 VISITOR_BY = {b"cookie": "cookie", b"fingerprint": "fingerprint", b"new": "new", b"": "new"}
 LEASES = {b"exclusive": "exclusive", b"shared": "shared", b"reserve": "reserve", b"none": "none", b"": "none"}
+LETTERS = (
+    {letter.encode(): kind for kind, letter in KIND_LETTERS.items()},
+    {letter.encode(): known for known, letter in KNOWN_LETTERS.items()},
+    {letter.encode(): lease for lease, letter in LEASE_LETTERS.items()},
+)
 LONGEST_ID = 255  # ids and visitors are indexed, and an index row has a size limit
 LATEST_MS = 253_402_300_799_999  # the end of year 9999, the last instant Python and PostgreSQL both can hold
 LARGEST_BIGINT = 2**63 - 1
@@ -61,9 +78,13 @@ def body_of(fields: Mapping[bytes, bytes]) -> bytes:
 
 def _decode(entry_id: str, fields: Mapping[bytes, bytes]) -> Entry:
     visit = _visits.decode(fields[b"r"])
-    kind = _one_of(KINDS, "kind", fields[b"k"])
+    outcome = fields.get(b"o")
+    if outcome is None:
+        kind, visitor_by, lease, click, visitor, member = _in_words(fields)
+    else:
+        kind, visitor_by, lease, click, visitor, member = _in_letters(outcome)
     visit_id = visit.visit_id.lower()
-    click_id = fields.get(b"c", b"").decode().lower() or visit_id
+    click_id = click.decode().lower() or visit_id
     if not _ULID(visit_id) or (click_id != visit_id and not _ULID(click_id)):
         raise ValueError(f"visit {visit_id[:40]!r} of click {click_id[:40]!r}: not ULIDs")
     if kind == KIND_DUPLICATE:
@@ -74,8 +95,8 @@ def _decode(entry_id: str, fields: Mapping[bytes, bytes]) -> Entry:
     at_ms = visit.at_ms
     if not 0 <= at_ms <= LATEST_MS:
         raise ValueError(f"at_ms {at_ms} is not a time")
-    visitor = fields.get(b"v", b"").decode() or visit_id  # nobody we know: a visitor of its own
-    for identifier in (visit.smart_link_id, visit.account_id, visitor):
+    visitor_id = visitor.decode() or visit_id  # nobody we know: a visitor of its own
+    for identifier in (visit.smart_link_id, visit.account_id, visitor_id):
         if not 0 < len(identifier) <= LONGEST_ID or "\x00" in identifier:
             raise ValueError(f"id {identifier[:40]!r} is empty, too long or holds NUL")
     return Entry(
@@ -84,12 +105,40 @@ def _decode(entry_id: str, fields: Mapping[bytes, bytes]) -> Entry:
         visit_id,
         click_id,
         at_ms,
-        visitor,
-        _one_of(VISITOR_BY, "way of knowing a visitor", fields.get(b"y", b"")),
-        _link(fields.get(b"m", b"")),
-        _one_of(LEASES, "lease", fields.get(b"l", b"")),
+        visitor_id,
+        visitor_by,
+        _link(member),
+        lease,
         fields.get(b"s") == b"1",
         visit,
+    )
+
+
+Outcome = tuple[str, str, str, bytes, bytes, bytes]
+"""Kind, way of knowing the visitor, lease, click, visitor, member."""
+
+
+def _in_letters(outcome: bytes) -> Outcome:
+    kinds, ways, leases = LETTERS
+    return (
+        _one_of(kinds, "kind", outcome[:1]),
+        _one_of(ways, "way of knowing a visitor", outcome[1:2]),
+        _one_of(leases, "lease", outcome[2:3]),
+        outcome[OUTCOME_CLICK],
+        outcome[OUTCOME_VISITOR],
+        outcome[OUTCOME_MEMBER],
+    )
+
+
+def _in_words(fields: Mapping[bytes, bytes]) -> Outcome:
+    """What versions before the outcome had a field of its own wrote."""
+    return (
+        _one_of(KINDS, "kind", fields[b"k"]),
+        _one_of(VISITOR_BY, "way of knowing a visitor", fields.get(b"y", b"")),
+        _one_of(LEASES, "lease", fields.get(b"l", b"")),
+        fields.get(b"c", b""),
+        fields.get(b"v", b""),
+        fields.get(b"m", b""),
     )
 
 

@@ -144,10 +144,13 @@ class World:
 
 def decode_entry(fields: dict[bytes, bytes]) -> LogEntry:
     """A stream entry's fields as a LogEntry."""
-    text = {key.decode(): value for key, value in fields.items()}
-    kind, click, visitor, known, member, lease = (text[name].decode() for name in "kcvyml")
-    visit = msgspec.msgpack.decode(text["r"], type=Visit)
-    return LogEntry(visit, kind, click, visitor, known, member, lease, text.get("s") == b"1")
+    text = fields[b"o"].decode()
+    kind = {"c": "click", "d": "duplicate", "b": "bot", "p": "prefetch"}[text[0]]
+    known = {"c": "cookie", "f": "fingerprint", "n": "new"}[text[1]]
+    lease = {"e": "exclusive", "s": "shared", "r": "reserve", "n": "none"}[text[2]]
+    click, visitor, member = text[3:29], text[29:55], text[55:]
+    visit = msgspec.msgpack.decode(fields[b"r"], type=Visit)
+    return LogEntry(visit, kind, click, visitor, known, member, lease, fields.get(b"s") == b"1")
 
 
 @pytest.fixture

@@ -38,6 +38,39 @@ def test_an_entry() -> None:
     assert (spilled.spilled, spilled.click_id) == (True, ID)
 
 
+def test_an_outcome_in_letters_says_what_the_words_say() -> None:
+    member = b"12|https://example.com/a|b"
+    for outcome, words in (
+        (b"cce" + ID.encode() + OTHER.encode() + member, {"k": b"click", "y": b"cookie", "l": b"exclusive"}),
+        (b"cnr" + ID.encode() + OTHER.encode() + member, {"k": b"click", "y": b"new", "l": b"reserve"}),
+        (b"bnn" + ID.encode() + ID.encode(), {"k": b"bot", "y": b"new", "l": b"none", "v": ID.encode(), "m": b""}),
+        (b"pcn" + ID.encode() + OTHER.encode(), {"k": b"prefetch", "l": b"none", "m": b""}),
+        (b"dfs" + OTHER.encode() * 2 + member, {"k": b"duplicate", "c": OTHER.encode(), "y": b"fingerprint"}),
+    ):
+        in_words = decode(b"5-1", raw(**({"v": OTHER.encode()} | words)))
+        assert isinstance(in_words, Entry)
+        in_letters = decode(b"5-1", {b"r": raw()[b"r"], b"o": outcome})
+        assert in_letters == in_words
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reason"),
+    [
+        (b"", "unknown kind"),
+        (b"x", "unknown kind"),
+        (b"cx", "unknown way"),
+        (b"cc", "unknown lease"),
+        (b"cce" + b"8" * 26, "not ULIDs"),
+        (b"cce" + ID.encode() + b"a\x00b", "NUL"),
+        (b"cce" + ID.encode() + OTHER.encode() + b"x|y", "invalid literal"),
+    ],
+)
+def test_a_wrong_outcome_says_why(outcome: bytes, reason: str) -> None:
+    found = decode(b"7-0", {b"r": raw()[b"r"], b"o": outcome})
+    assert isinstance(found, Reject)
+    assert reason in found.reason
+
+
 def test_a_bot_needs_little() -> None:
     entry = decode(b"5-1", raw(k=b"bot", c=b"", v=b"", y=b"", m=b"", l=None))
     assert isinstance(entry, Entry)
@@ -87,7 +120,11 @@ def test_what_is_not_understood_says_why(changes: dict[str, bytes | None], reaso
     assert dict(msgspec.msgpack.decode(found.body)).keys() == raw(**changes).keys()
 
 
-@given(st.dictionaries(st.sampled_from([b"r", b"k", b"c", b"v", b"y", b"m", b"l", b"s", b"x"]), st.binary(max_size=80)))
+@given(
+    st.dictionaries(
+        st.sampled_from([b"r", b"k", b"c", b"v", b"y", b"m", b"l", b"s", b"o", b"x"]), st.binary(max_size=80)
+    )
+)
 def test_nonsense_is_rejected_not_raised(fields: dict[bytes, bytes]) -> None:
     assert isinstance(decode(b"7-0", fields), Reject)
 
