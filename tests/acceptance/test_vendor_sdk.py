@@ -374,7 +374,7 @@ async def test_an_account_can_be_disconnected(story: Story) -> None:
 
 async def test_tracking_links_are_the_inventory(story: Story) -> None:
     sdk, account = story.sdk.tracking_links, story.account_id
-    listed = (await sdk.list(account, limit=100)).data
+    listed = (await story.lenient.tracking_links.list(account, limit=100)).data
     assert listed is not None
     assert listed.list is not None
     link = next(row for row in listed.list if row.campaign_url == story.platform_link)
@@ -428,7 +428,7 @@ async def test_a_tracking_link_made_by_hand_lives_and_goes(story: Story) -> None
     assert (await sdk.tags.remove(link.id, account=account, tags=["Bio"])).data.tags == ["IG"]  # type: ignore[union-attr]
     assert (await sdk.tags.list(link.id, account=account)).data.tags == ["IG"]  # type: ignore[union-attr]
     assert (await sdk.delete(str(link.id), account=account)).data.success is True  # type: ignore[union-attr]
-    gone = (await sdk.list(account, with_deleted=0, limit=100)).data
+    gone = (await story.lenient.tracking_links.list(account, with_deleted=0, limit=100)).data
     assert gone is not None
     assert gone.list is not None
     assert link.id not in [row.id for row in gone.list]
@@ -450,7 +450,7 @@ async def test_trial_links_are_the_inventory_too(story: Story) -> None:
         1,
         False,
     )
-    listed = (await sdk.list(account, limit=100, field="create_date", sort="desc")).data
+    listed = (await story.lenient.trial_links.list(account, limit=100, field="create_date", sort="desc")).data
     assert listed is not None
     assert listed.list is not None
     assert made.id in [row.id for row in listed.list]

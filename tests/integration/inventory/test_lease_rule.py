@@ -9,33 +9,33 @@ from typing import Any
 import pytest
 
 from loadtests.attribution import START, WINDOW, LeasePool
-from tracker.clicklog import pool_key, split_member
+from tracker.clicklog import EdgeLink, Visit, split_member
+from tracker.edge.claim import Library, LinkKeys, claim_arguments, claim_keys, parse_claim, record_keys
 from tracker.stores.valkey import Client
 
-POOL, LOG = pool_key(1, "acct", "tracking"), "{s1}:log"
+LIBRARY = Library()
+KEYS = LinkKeys(EdgeLink("L1", "acct", 1, "tracking", WINDOW, "active", "https://example.com/creator"))
 
 
 async def claim(redis: Client, visitor: int, now: int, *, again: bool) -> tuple[str, int]:
     """The lease's letter and the link of one visit."""
-    keys = (LOG, POOL, f"{{s1}}:v:{visitor}", f"{{s1}}:f:{visitor}")
-    name = f"{visitor:026d}"
-    visit = f"{random.Random(now).getrandbits(80):026d}"
-    known = "cookie" if again else "new"
-    # The records of a visitor live in real time, the visits in their own: they must not expire in between.
-    arguments = (now, WINDOW, visit, name, known, "-" * 32, "", b"request")
-    reply: Any = await redis.execute_command("FCALL", "leases", len(keys), *keys, *arguments)  # type: ignore[no-untyped-call]
-    text = reply.decode()
-    link, _ = split_member(text[54:])
+    visit = Visit(f"{random.Random(now).getrandbits(80):026d}", now, "L1", "acct")
+    records = record_keys(KEYS, visit, f"{visitor:026d}", str(visitor), "")
+    arguments = claim_arguments(KEYS, records.click_ids, visit, b"request", f"{visitor:026d}", again)
+    names = (KEYS.log, *claim_keys(KEYS, records))
+    replies: Any = await redis.execute_command("FCALL", LIBRARY.function, len(names), *names, *arguments)  # type: ignore[no-untyped-call]
+    found = parse_claim(replies[0])
+    link, _ = split_member(found.member)
     assert link is not None
-    assert text[0] == ("d" if again else "c")
-    return text[1], link
+    assert found.duplicate == again
+    return found.lease[0], link
 
 
 @pytest.mark.parametrize("links", [5, 40, 90])
 async def test_model_and_script_agree(redis: Client, links: int) -> None:
-    text = files("tracker.edge").joinpath("claim.lua").read_text().replace("__FUNCTION__", "leases")
-    await redis.function_load("#!lua name=leases\n" + text)
-    await redis.zadd(POOL, {f"{link:03d}|https://example.com/{link}": 0 for link in range(links)})
+    text = files("tracker.edge").joinpath("claim.lua").read_text()
+    await redis.function_load("#!lua name=leases\n" + text.replace("__FUNCTION__", LIBRARY.function))
+    await redis.zadd(KEYS.pool, {f"{link:03d}|https://example.com/{link}": 0 for link in range(links)})
     source, model, now = random.Random(links), LeasePool(links), START
     held: dict[int, int] = {}
     letters = set()
