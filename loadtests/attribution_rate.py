@@ -12,19 +12,17 @@ import asyncio
 import json
 import logging
 import random
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import structlog
 
+from loadtests.scratch import database
 from tracker.attribution.evidence import click_id_at
 from tracker.attribution.worker import BATCH, fold_due
 from tracker.stores import postgres
-from tracker.stores.embedded import DataFolder, EmbeddedPostgres
 
 ACCOUNTS = 20
 POOL = 200  # inventory links per account
@@ -181,16 +179,8 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-    with tempfile.TemporaryDirectory(prefix="cb-attribution-") as name:
-        folder = DataFolder(Path(name))
-        folder.hold()
-        server = EmbeddedPostgres(folder)
-        server.start()
-        try:
-            figures = asyncio.run(measure(folder.database_url, options.fans, options.background))
-        finally:
-            server.stop()
-            folder.release()
+    with database() as database_url:
+        figures = asyncio.run(measure(database_url, options.fans, options.background))
     if options.json:
         print(json.dumps(figures))
     else:

@@ -18,8 +18,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -31,11 +30,11 @@ import uvloop
 from loadtests import pixel_rate, postback_rate
 from loadtests.demo.stage import Stage
 from loadtests.emulators.receiver import Received
+from loadtests.scratch import database
 from postbacks.queue import Queue
 from tracker import logs
 from tracker.settings import Settings
 from tracker.stores import postgres
-from tracker.stores.embedded import DataFolder, EmbeddedPostgres
 from tracker.stores.urls import database_url
 
 BUDGETS = {"get": 0.6, "capi": 20.0, "latency": 250.0, "claim": 2.0}
@@ -50,37 +49,23 @@ SELECT event_id, 'd' || (row_number() OVER ()) % 10, current_date, $3, CASE WHEN
 """
 
 
-@contextmanager
-def embedded() -> Iterator[str]:
-    """A fresh PostgreSQL; yields its url."""
-    with tempfile.TemporaryDirectory(prefix="clickbind-bench-") as name:
-        folder = DataFolder(Path(name))
-        folder.hold()
-        server = EmbeddedPostgres(folder)
-        server.start()
-        try:
-            yield folder.database_url
-        finally:
-            server.stop()
-            folder.release()
-
-
 def get(options: argparse.Namespace) -> dict[str, Any]:
     """GET postbacks, from outbox rows to settled and logged."""
     wanted = argparse.Namespace(rounds=options.rounds, events=options.events, destinations=1, concurrency=32)
-    with postback_rate.receiver_process() as url, embedded() as database:
-        figures = uvloop.run(postback_rate.run(wanted, database, url))
+    with postback_rate.receiver() as told, database() as stored:
+        figures = uvloop.run(postback_rate.run(wanted, stored, told["url"]))
     return {"result": figures["ratio_per_core"], **figures}
 
 
 def capi(options: argparse.Namespace) -> dict[str, Any]:
     """Meta's batches, to a sink that says it received them."""
     wanted = argparse.Namespace(rounds=options.rounds, events=options.events)
-    with postback_rate.receiver_process() as url, embedded() as database:
+    with postback_rate.receiver() as told, database() as stored:
+        url = told["url"]
         mode = {"name": "meta", "mode": "ok", "body": '{"events_received": 1000}'}
         asked = urllib.request.Request(f"{url}/__admin/mode", json.dumps(mode).encode(), method="POST")
         urllib.request.urlopen(asked, timeout=10).close()
-        figures = uvloop.run(pixel_rate.run(wanted, database, url, f"{url}/p/meta"))
+        figures = uvloop.run(pixel_rate.run(wanted, stored, url, f"{url}/p/meta"))
     return {"result": figures["ratio_per_core"], **figures}
 
 
@@ -155,12 +140,12 @@ async def _postbacks(stage: Stage, count: int) -> list[Received]:
 
 def claim(options: argparse.Namespace) -> dict[str, Any]:
     """Leases among rows that were delivered long ago, and among none."""
-    with embedded() as database:
-        return asyncio.run(_claim(database, options.delivered, options.waiting))
+    with database() as url:
+        return asyncio.run(_claim(url, options.delivered, options.waiting))
 
 
-async def _claim(database: str, delivered: int, waiting: int) -> dict[str, Any]:
-    pool = await postgres.open_pool(database, max_size=2, command_timeout=300)
+async def _claim(url: str, delivered: int, waiting: int) -> dict[str, Any]:
+    pool = await postgres.open_pool(url, max_size=2, command_timeout=300)
     async with pool.acquire() as connection:
         await postgres.migrate(connection)
     for number in range(10):

@@ -28,6 +28,7 @@ import msgspec
 import redis
 
 from loadtests.redirect import free_port, link_id
+from loadtests.scratch import stores
 from tracker.clicklog import LINKS_KEY, EdgeLink, log_key, pool_key, pool_member
 from tracker.settings import Settings, as_environment
 from tracker.stores.embedded import DataFolder, EmbeddedValkey
@@ -129,12 +130,7 @@ def measure_up(folder: Path) -> dict[str, Any]:
 
 def measure_edge(folder: Path, links: int) -> dict[str, Any]:
     """One edge, many links."""
-    data = DataFolder(folder)
-    data.hold()
-    valkey = EmbeddedValkey(data)
-    valkey.start()
-    try:
-        client = redis.Redis(unix_socket_path=str(valkey.socket))
+    with stores(folder, EmbeddedValkey) as data, redis.from_url(data.redis_url) as client:
         put_links(client, links)
         settings = _settings(folder)
         with running("edge", settings) as (process, started):
@@ -142,21 +138,12 @@ def measure_edge(folder: Path, links: int) -> dict[str, Any]:
             time.sleep(2)
             mb = rss_mb(process.pid)
         client.delete(*(log_key(shard) for shard in range(4)))
-        client.close()
-    finally:
-        valkey.stop()
-        data.release()
     return {"links": links, "start_seconds": round(start, 2), "rss_mb": round(mb, 1)}
 
 
 def measure_pool(folder: Path, links: int) -> dict[str, Any]:
     """Idle pooled links in Valkey."""
-    data = DataFolder(folder)
-    data.hold()
-    valkey = EmbeddedValkey(data)
-    valkey.start()
-    try:
-        client: Any = redis.Redis(unix_socket_path=str(valkey.socket))
+    with stores(folder, EmbeddedValkey) as data, redis.from_url(data.redis_url) as client:
         before = client.info("memory")["used_memory_dataset"]
         for first in range(0, links, PER_POOL):
             members = {
@@ -165,10 +152,6 @@ def measure_pool(folder: Path, links: int) -> dict[str, Any]:
             }
             client.zadd(pool_key(first // PER_POOL % 4, f"acct_{first:020d}", "trial-7"), members)
         after = client.info("memory")["used_memory_dataset"]
-        client.close()
-    finally:
-        valkey.stop()
-        data.release()
     return {"links": links, "bytes_per_link": round((after - before) / links, 1)}
 
 

@@ -16,13 +16,14 @@ from typing import Any
 import httpx
 
 from loadtests.report_times import TEAM, spread
+from loadtests.scratch import stores
 from tracker.api.app import create_app
 from tracker.api.auth import make_key
 from tracker.api.services import Services
 from tracker.secrets import Secrets
 from tracker.settings import Settings
 from tracker.stores import postgres, valkey
-from tracker.stores.embedded import DataFolder, EmbeddedPostgres, EmbeddedValkey
+from tracker.stores.embedded import EmbeddedPostgres, EmbeddedValkey
 
 BUSIEST = """SELECT s.smart_link_id FROM smart_links s JOIN report_days d ON d.scope_id = s.smart_link_id
              WHERE s.team_id = $1 GROUP BY 1 ORDER BY sum(d.clicks) DESC LIMIT 1"""
@@ -70,20 +71,12 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True, help="data folder of the generated database")
     parser.add_argument("--repeats", type=int, default=20)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="clickbind-pages-") as path:
-        held = [DataFolder(options.folder), DataFolder(Path(path) / "data")]
-        for folder in held:
-            folder.hold()
-        servers = (EmbeddedPostgres(held[0]), EmbeddedValkey(held[1]))
-        try:
-            for server in servers:
-                server.start()
-            asyncio.run(measure(held[0].database_url, held[1].redis_url, options.repeats))
-        finally:
-            for server in reversed(servers):
-                server.stop()
-            for folder in held:
-                folder.release()
+    with (
+        tempfile.TemporaryDirectory(prefix="clickbind-pages-") as path,
+        stores(options.folder, EmbeddedPostgres) as generated,
+        stores(Path(path) / "data", EmbeddedValkey) as fresh,
+    ):
+        asyncio.run(measure(generated.database_url, fresh.redis_url, options.repeats))
 
 
 if __name__ == "__main__":

@@ -8,44 +8,25 @@ settled and logged, and prints one JSON line. `per_core` is events per CPU secon
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
-import subprocess
-import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 import msgspec
 import uvloop
 
-from loadtests.postback_rate import TEMPLATE, measured, receiver_process
+from loadtests.postback_rate import TEMPLATE, dispatched, measured, receiver
 from loadtests.requests import FACTS
-from postbacks.dispatcher import DispatcherConfig, run_dispatcher
+from loadtests.scratch import database, emulator
+from postbacks.dispatcher import DispatcherConfig
 from postbacks.events import Event
 from postbacks.outbox import enqueue
+from tracker import logs
 from tracker.garbage import relax_collector
 from tracker.stores import postgres
-from tracker.stores.embedded import DataFolder, EmbeddedPostgres
 
 BATCH = 1000
-
-
-@contextmanager
-def platform_process() -> Iterator[str]:
-    """The fake ad platforms, counting only; yields Meta's base URL."""
-    command = [sys.executable, "-m", "loadtests.emulators.adplatforms", "--port", "0", "--count-only"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        yield json.loads(process.stdout.readline())["meta"]
-    finally:
-        process.terminate()
-        process.wait()
 
 
 async def fill(pool: postgres.Pool, event_type: str, number: int, count: int) -> None:
@@ -63,19 +44,6 @@ async def fill(pool: postgres.Pool, event_type: str, number: int, count: int) ->
     await pool.execute("VACUUM ANALYZE deliveries")
 
 
-async def dispatched(pool: postgres.Pool, meta_url: str) -> None:
-    """Run a dispatcher until nothing waits."""
-    wake, stop = asyncio.Event(), asyncio.Event()
-    config = DispatcherConfig(
-        egress_allow=("127.0.0.0/8",), concurrency=32, base_urls={"meta": meta_url}, unseal=lambda _, sealed: sealed
-    )
-    task = asyncio.create_task(run_dispatcher(pool, config=config, wake=wake, stop=stop))
-    while await pool.fetchval("SELECT EXISTS (SELECT FROM deliveries WHERE state = 'waiting')"):  # noqa: ASYNC110
-        await asyncio.sleep(0.05)
-    stop.set()
-    await task
-
-
 async def run(options: argparse.Namespace, database_url: str, receiver_url: str, meta_url: str) -> dict[str, Any]:
     """Rounds of both, in turn; the figures are medians."""
     relax_collector()
@@ -89,11 +57,14 @@ async def run(options: argparse.Namespace, database_url: str, receiver_url: str,
     token = msgspec.json.encode({"token": "test-token"})
     await pool.execute(insert, "meta", {"pixel_id": "123456789012345"}, token, ["new_subscriber"])
     await pool.execute(insert, "postback", {"url": f"{receiver_url}/p/a{TEMPLATE}"}, None, ["message_received"])
+    config = DispatcherConfig(
+        egress_allow=("127.0.0.0/8",), concurrency=32, base_urls={"meta": meta_url}, unseal=lambda _, sealed: sealed
+    )
     rounds: dict[str, list[dict[str, float]]] = {"meta": [], "postback": []}
     for number in range(options.rounds):
         for kind, event_type in (("meta", "new_subscriber"), ("postback", "message_received")):
             await fill(pool, event_type, number, options.events)
-            rounds[kind].append(await measured(lambda: dispatched(pool, meta_url), options.events))
+            rounds[kind].append(await measured(lambda: dispatched(pool, config), options.events))
     states = await pool.fetch("SELECT destination_id, state, count(*) FROM deliveries GROUP BY 1, 2 ORDER BY 1, 2")
     await pool.close()
     figures: dict[str, Any] = {
@@ -115,16 +86,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--events", type=int, default=10000)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name, receiver_process() as receiver_url, platform_process() as meta_url:
-        folder = DataFolder(Path(name))
-        folder.hold()
-        server = EmbeddedPostgres(folder)
-        server.start()
-        try:
-            print(json.dumps(uvloop.run(run(options, folder.database_url, receiver_url, meta_url))))
-        finally:
-            server.stop()
-            folder.release()
+    logs.configure("bench", "error", "console")  # standard output is the report's
+    with (
+        database() as database_url,
+        receiver() as told,
+        emulator("loadtests.emulators.adplatforms", "--count-only") as ads,
+    ):
+        print(json.dumps(uvloop.run(run(options, database_url, told["url"], ads["meta"]))))
 
 
 if __name__ == "__main__":

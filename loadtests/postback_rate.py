@@ -10,43 +10,32 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 import aiohttp
 import uvloop
 
+from loadtests.scratch import database, emulator
 from postbacks.dispatcher import DispatcherConfig, run_dispatcher
 from postbacks.events import Event
 from postbacks.facts import SAMPLE
 from postbacks.outbox import enqueue
 from postbacks.templates import parse_url, preview
+from tracker import logs
 from tracker.garbage import relax_collector
 from tracker.stores import postgres
-from tracker.stores.embedded import DataFolder, EmbeddedPostgres
 
 TEMPLATE = "?cid={click_id}&ecid={external_click_id}&id={conversion_id}&net={amount_net}&at={conversion_at}&t={transaction_type}"
 
 
-@contextmanager
-def receiver_process() -> Iterator[str]:
-    """A receiver that only counts; yields its url."""
-    command = [sys.executable, "-m", "loadtests.emulators.receiver", "--port", "0", "--count-only"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        yield json.loads(process.stdout.readline())["url"]
-    finally:
-        process.terminate()
-        process.wait()
+def receiver() -> AbstractContextManager[dict[str, str]]:
+    """A receiver that only counts; yields its `url`."""
+    return emulator("loadtests.emulators.receiver", "--count-only")
 
 
 async def measured(work: Callable[[], Awaitable[None]], events: int) -> dict[str, float]:
@@ -76,13 +65,12 @@ async def bare_loop(url: str, events: int, concurrency: int) -> None:
         await asyncio.gather(*(sender() for _ in range(concurrency)))
 
 
-async def dispatched(pool: postgres.Pool, destinations: int, concurrency: int) -> None:
+async def dispatched(pool: postgres.Pool, config: DispatcherConfig) -> None:
     """Run a dispatcher until nothing waits."""
-    wake, stop = asyncio.Event(), asyncio.Event()
-    config = DispatcherConfig(egress_allow=("127.0.0.0/8",), concurrency=max(1, concurrency // destinations))
-    task = asyncio.create_task(run_dispatcher(pool, config=config, wake=wake, stop=stop))
+    stop = asyncio.Event()
+    task = asyncio.create_task(run_dispatcher(pool, config=config, wake=asyncio.Event(), stop=stop))
     while await pool.fetchval("SELECT EXISTS (SELECT FROM deliveries WHERE state = 'waiting')"):  # noqa: ASYNC110
-        await asyncio.sleep(0.25)
+        await asyncio.sleep(0.05)
     stop.set()
     await task
 
@@ -113,11 +101,14 @@ async def run(options: argparse.Namespace, database_url: str, url: str) -> dict[
             )
     per_destination = options.events // options.destinations
     sent = per_destination * options.destinations
+    config = DispatcherConfig(
+        egress_allow=("127.0.0.0/8",), concurrency=max(1, options.concurrency // options.destinations)
+    )
     rounds: list[tuple[dict[str, float], dict[str, float]]] = []
     for number in range(options.rounds):
         await fill(pool, number, per_destination)
         bare = await measured(lambda: bare_loop(url, sent, options.concurrency), sent)
-        ours = await measured(lambda: dispatched(pool, options.destinations, options.concurrency), sent)
+        ours = await measured(lambda: dispatched(pool, config), sent)
         rounds.append((bare, ours))
     delivered = await pool.fetchval("SELECT count(*) FROM deliveries WHERE state = 'delivered'")
     logged = await pool.fetchval("SELECT count(*) FROM attempts")
@@ -138,16 +129,9 @@ def main() -> None:
     parser.add_argument("--destinations", type=int, default=1)
     parser.add_argument("--concurrency", type=int, default=32)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name, receiver_process() as url:
-        folder = DataFolder(Path(name))
-        folder.hold()
-        server = EmbeddedPostgres(folder)
-        server.start()
-        try:
-            print(json.dumps(uvloop.run(run(options, folder.database_url, url))))
-        finally:
-            server.stop()
-            folder.release()
+    logs.configure("bench", "error", "console")  # standard output is the report's
+    with database() as database_url, receiver() as told:
+        print(json.dumps(uvloop.run(run(options, database_url, told["url"]))))
 
 
 if __name__ == "__main__":

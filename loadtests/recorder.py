@@ -25,6 +25,7 @@ import asyncpg
 import msgspec
 import structlog
 
+from loadtests.scratch import stores
 from tracker.clicklog import KIND_BOT, KIND_CLICK, KIND_DUPLICATE, KIND_PREFETCH, Visit, log_key, pool_member
 from tracker.recorder import ulids
 from tracker.recorder.partitions import ensure
@@ -264,21 +265,15 @@ def main() -> int:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    with tempfile.TemporaryDirectory(prefix="clickbind-bench-") as path:
-        folder = DataFolder(Path(path) / "data")
-        folder.hold()
-        servers = (EmbeddedPostgres(folder), EmbeddedValkey(folder))
-        try:
-            for server in servers:
-                server.start()
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix="clickbind-bench-") as path,
+            stores(Path(path) / "data", EmbeddedPostgres, EmbeddedValkey) as folder,
+        ):
             figures = asyncio.run(measure(folder, options))
-        except AssertionError as error:
-            print(f"FAILED: {error}", file=sys.stderr)
-            return 1
-        finally:
-            for server in reversed(servers):
-                server.stop()
-            folder.release()
+    except AssertionError as error:
+        print(f"FAILED: {error}", file=sys.stderr)
+        return 1
     if options.json:
         print(json.dumps(figures))
     else:

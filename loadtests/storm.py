@@ -11,15 +11,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import itertools
-import json
 import signal
 import sys
-import tempfile
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -28,7 +24,8 @@ import asyncpg
 import msgspec
 
 from loadtests.emulators.receiver import Received
-from loadtests.storm_books import Books, Report, Shape, text
+from loadtests.scratch import database, emulator
+from loadtests.storm_books import Books, Kill, Report, Shape, balance, text
 from postbacks.breaker import BreakerPolicy
 from postbacks.dispatcher import DispatcherConfig, run_dispatcher
 from postbacks.events import Event
@@ -36,21 +33,13 @@ from postbacks.facts import SAMPLE
 from postbacks.outbox import enqueue
 from postbacks.retry import RetryPolicy
 from tracker.stores import postgres
-from tracker.stores.embedded import DataFolder, EmbeddedPostgres, die_with_parent
+from tracker.stores.processes import die_with_parent
 
 VICTIM = "storm-dispatcher"
 QUANTUM = 0.05  # seconds between two commits of the feed
 FAIL_RATE = 0.3
 P99_RATIO = 1.5
 P99_SLACK = 0.25  # seconds of difference that a busy machine makes by itself
-
-
-class Kill(msgspec.Struct, frozen=True):
-    """A `kill -9`: when it was sent, when nothing of the victim was left, and the events it held leases of."""
-
-    at: float
-    gone: float
-    held: set[str]
 
 
 def configuration(shape: Shape) -> DispatcherConfig:
@@ -61,7 +50,7 @@ def configuration(shape: Shape) -> DispatcherConfig:
         breaker=BreakerPolicy(threshold=8, cooldown=0.25, longest_cooldown=1.0, disable_after=shape.give_up),
         egress_allow=("127.0.0.0/8",),
         idle_poll=0.1,
-        lease_margin=1.0,
+        lease_margin=3.0,  # a process starved by others must not outlive its leases: that would be a repeat without a kill
     )
 
 
@@ -89,27 +78,25 @@ class Pass:
     async def run(self) -> Books:
         """Feed, kill, wait until nothing waits, and count. Bounded by the shape's `seconds` and `drain`."""
         begun = time.monotonic()
-        receiver = await _python("-m", "loadtests.emulators.receiver", "--port", "0")
-        try:
-            assert receiver.stdout is not None
-            self._url = json.loads(await asyncio.wait_for(receiver.stdout.readline(), 30))["url"]
-            async with aiohttp.ClientSession() as self._session:
-                await self._set_up()
-                killer = asyncio.create_task(self._kill_again_and_again())
-                try:
-                    await self._feed()
-                finally:
-                    killer.cancel()
-                    await asyncio.gather(killer, return_exceptions=True)
-                if self._process is None:
-                    self._process = await self._start()
-                await self._drain()
+        with emulator("loadtests.emulators.receiver") as told:
+            self._url = told["url"]
+            try:
+                async with aiohttp.ClientSession() as self._session:
+                    await self._set_up()
+                    killer = asyncio.create_task(self._kill_again_and_again())
+                    try:
+                        await self._feed()
+                    finally:
+                        killer.cancel()
+                        await asyncio.gather(killer, return_exceptions=True)
+                    if self._process is None:
+                        self._process = await self._start()
+                    await self._drain()
+                    await self._kill()
+                    seconds = time.monotonic() - begun
+                    return await balance(self._pool, await self._received(), self._kills, self._shape, seconds)
+            finally:
                 await self._kill()
-                return await self._count(time.monotonic() - begun)
-        finally:
-            await self._kill()
-            receiver.terminate()
-            await receiver.wait()
 
     async def _set_up(self) -> None:
         await self._pool.execute(
@@ -158,7 +145,11 @@ class Pass:
 
     async def _start(self) -> asyncio.subprocess.Process:
         shape = msgspec.json.encode(self._shape).decode()
-        return await _python("-m", "loadtests.storm", "--dispatcher", self._database_url, "--shape", shape)
+        return await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "loadtests.storm", "--dispatcher", self._database_url, "--shape", shape,
+            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL,
+            preexec_fn=die_with_parent(signal.SIGKILL),
+        )  # fmt: skip
 
     async def _kill(self) -> None:
         if self._process is None:
@@ -180,64 +171,6 @@ class Pass:
         while not await self._pool.fetchval(f"SELECT {condition}") and time.monotonic() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.1)
 
-    async def _count(self, seconds: float) -> Books:
-        received = await self._received()
-        rows = await self._pool.fetch(
-            "SELECT event_id, destination_id, state, attempts, verdict, created_at FROM deliveries"
-        )
-        states = Counter(row["state"] for row in rows)
-        ours = {row["event_id"] for row in rows}
-        healthy = set(self._shape.healthy())
-        taken = {row["event_id"]: row for row in rows}
-        spans = [
-            (taken[event_id]["created_at"].timestamp(), at[0])
-            for event_id, at in received.items()
-            if event_id in ours and taken[event_id]["destination_id"] in healthy
-        ]
-        waits = sorted(end - start for start, end in spans)
-        pauses = self._pauses(spans)
-        undisturbed = sorted(
-            end - start for start, end in spans if not any(start <= back and end >= at for at, back in pauses)
-        )
-        repeats = [(event_id, pair) for event_id, at in received.items() for pair in itertools.pairwise(at)]
-        dead = [row for row in rows if row["state"] == "dead"]
-        disabled = await self._pool.fetch(
-            "SELECT destination_id, state_reason FROM destinations WHERE state <> 'active'"
-        )
-        return Books(
-            conversions=self._shape.conversions,
-            delivered=states["delivered"],
-            dead=states["dead"],
-            waiting=states["waiting"],
-            kills=len(self._kills),
-            in_flight_at_kills=sum(len(kill.held) for kill in self._kills),
-            attempts=await self._pool.fetchval("SELECT count(*) FROM attempts"),
-            repeats=len(repeats),
-            unexplained=sum(not self._in_flight(event_id, *pair) for event_id, pair in repeats),
-            phantom=sum(row["state"] == "delivered" and row["event_id"] not in received for row in rows),
-            silent=sum(not row["verdict"] for row in dead),
-            wrongly_dead=sum(
-                row["event_id"] in received and not self._in_flight(row["event_id"], received[row["event_id"]][-1], time.time())
-                for row in dead
-            ),
-            strangers=len(set(received) - ours),
-            healthy_p50=round(_quantile(waits, 0.5), 4),
-            healthy_p99=round(_quantile(waits, 0.99), 4),
-            running_p99=round(_quantile(undisturbed, 0.99), 4),
-            seconds=round(seconds, 1),
-            disabled={row["destination_id"]: row["state_reason"] for row in disabled},
-        )  # fmt: skip
-
-    def _pauses(self, spans: list[tuple[float, float]]) -> list[tuple[float, float]]:
-        """From each kill until something written after it is received: nobody dispatched in between."""
-        return [
-            (kill.at, min((end for start, end in spans if start > kill.gone), default=kill.gone))
-            for kill in self._kills
-        ]
-
-    def _in_flight(self, event_id: str, since: float, until: float) -> bool:
-        return any(since <= kill.gone <= until and event_id in kill.held for kill in self._kills)
-
     async def _received(self) -> dict[str, list[float]]:
         """When each event was taken (answered 2xx), by event id."""
         found: defaultdict[str, list[float]] = defaultdict(list)
@@ -250,9 +183,11 @@ class Pass:
 
 
 async def run_storm(database_url: str, shape: Shape) -> Report:
-    """Both passes on a migrated database, whose queue tables are emptied."""
+    """Both passes on a database, which is migrated, and whose queue tables are emptied."""
     pool = await postgres.open_pool(database_url, max_size=4)
     try:
+        async with pool.acquire() as connection:
+            await postgres.migrate(connection)
         calm = await Pass(pool, database_url, msgspec.structs.replace(shape, well=True)).run()
         storm = await Pass(pool, database_url, shape).run()
     finally:
@@ -267,17 +202,6 @@ async def run_storm(database_url: str, shape: Shape) -> Report:
     if ratio > P99_RATIO and storm.running_p99 - calm.running_p99 > P99_SLACK:
         wrong.append(f"the healthy destinations' p99 rose to {ratio:.2f} times")
     return Report(calm=calm, storm=storm, p99_ratio=round(ratio, 2), wrong=wrong)
-
-
-async def _python(*arguments: str) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        sys.executable, *arguments, stdout=asyncio.subprocess.PIPE, stdin=asyncio.subprocess.DEVNULL,
-        preexec_fn=die_with_parent(signal.SIGKILL),
-    )  # fmt: skip
-
-
-def _quantile(ordered: list[float], share: float) -> float:
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
 
 
 def main() -> int:
@@ -297,25 +221,10 @@ def main() -> int:
     shape = Shape(
         conversions=options.conversions, destinations=options.destinations, seconds=options.seconds, every=options.every
     )
-    with tempfile.TemporaryDirectory(prefix="clickbind-storm-") as name:
-        report = asyncio.run(_on_embedded(Path(name), shape))
+    with database() as database_url:
+        report = asyncio.run(run_storm(database_url, shape))
     print(msgspec.json.encode(report).decode() if options.json else text(report))
     return 1 if report.wrong else 0
-
-
-async def _on_embedded(path: Path, shape: Shape) -> Report:
-    folder = DataFolder(path)
-    folder.hold()
-    server = EmbeddedPostgres(folder)
-    server.start()
-    try:
-        connection = await asyncpg.connect(folder.database_url)
-        await postgres.migrate(connection)
-        await connection.close()
-        return await run_storm(folder.database_url, shape)
-    finally:
-        server.stop()
-        folder.release()
 
 
 if __name__ == "__main__":

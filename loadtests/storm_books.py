@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
 import msgspec
+
+from tracker.stores import postgres
 
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +33,14 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
     def healthy(self) -> list[str]:
         """Names of the destinations that are never sick."""
         return [f"d{number:02}" for number in range(self.flaky + self.hanging, self.destinations)]
+
+
+class Kill(msgspec.Struct, frozen=True):
+    """A `kill -9`: when it was sent, when nothing of the victim was left, and the events it held leases of."""
+
+    at: float
+    gone: float
+    held: set[str]
 
 
 class Books(msgspec.Struct, kw_only=True):
@@ -72,6 +87,66 @@ class Report(msgspec.Struct, kw_only=True):
     storm: Books
     p99_ratio: float
     wrong: list[str]
+
+
+async def balance(
+    pool: postgres.Pool, received: Mapping[str, list[float]], kills: Sequence[Kill], shape: Shape, seconds: float
+) -> Books:
+    """The books of a pass that took `seconds`. `received`: when receivers took each event, in order, by event id."""
+    rows = await pool.fetch("SELECT event_id, destination_id, state, attempts, verdict, created_at FROM deliveries")
+    states = Counter(row["state"] for row in rows)
+    ours = {row["event_id"] for row in rows}
+    healthy = set(shape.healthy())
+    taken = {row["event_id"]: row for row in rows}
+    spans = [
+        (taken[event_id]["created_at"].timestamp(), at[0])
+        for event_id, at in received.items()
+        if event_id in ours and taken[event_id]["destination_id"] in healthy
+    ]
+    waits = sorted(end - start for start, end in spans)
+    pauses = _pauses(kills, spans)
+    undisturbed = sorted(
+        end - start for start, end in spans if not any(start <= back and end >= at for at, back in pauses)
+    )
+    repeats = [(event_id, pair) for event_id, at in received.items() for pair in itertools.pairwise(at)]
+    dead = [row for row in rows if row["state"] == "dead"]
+    disabled = await pool.fetch("SELECT destination_id, state_reason FROM destinations WHERE state <> 'active'")
+    return Books(
+        conversions=shape.conversions,
+        delivered=states["delivered"],
+        dead=states["dead"],
+        waiting=states["waiting"],
+        kills=len(kills),
+        in_flight_at_kills=sum(len(kill.held) for kill in kills),
+        attempts=await pool.fetchval("SELECT count(*) FROM attempts"),
+        repeats=len(repeats),
+        unexplained=sum(not _in_flight(kills, event_id, *pair) for event_id, pair in repeats),
+        phantom=sum(row["state"] == "delivered" and row["event_id"] not in received for row in rows),
+        silent=sum(not row["verdict"] for row in dead),
+        wrongly_dead=sum(
+            row["event_id"] in received and not _in_flight(kills, row["event_id"], received[row["event_id"]][-1], time.time())
+            for row in dead
+        ),
+        strangers=len(set(received) - ours),
+        healthy_p50=round(_quantile(waits, 0.5), 4),
+        healthy_p99=round(_quantile(waits, 0.99), 4),
+        running_p99=round(_quantile(undisturbed, 0.99), 4),
+        seconds=round(seconds, 1),
+        disabled={row["destination_id"]: row["state_reason"] for row in disabled},
+    )  # fmt: skip
+
+
+def _pauses(kills: Sequence[Kill], spans: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """From each kill until something written after it is received: nobody dispatched in between."""
+    return [(kill.at, min((end for start, end in spans if start > kill.gone), default=kill.gone)) for kill in kills]
+
+
+def _in_flight(kills: Sequence[Kill], event_id: str, since: float, until: float) -> bool:
+    return any(since <= kill.gone <= until and event_id in kill.held for kill in kills)
+
+
+def _quantile(ordered: list[float], share: float) -> float:
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
 
 
 def text(report: Report) -> str:

@@ -18,8 +18,9 @@ import structlog
 from tracker.handover import LISTEN_FD, READY_FD, open_listener
 from tracker.settings import Settings, as_environment
 from tracker.stores import postgres
-from tracker.stores.embedded import DataFolder, EmbeddedPostgres, EmbeddedValkey, die_with_parent
+from tracker.stores.embedded import DataFolder, EmbeddedPostgres, EmbeddedValkey
 from tracker.stores.errors import StoreError
+from tracker.stores.processes import die_with_parent
 from tracker.stores.urls import database_url
 
 log = structlog.get_logger()

@@ -18,7 +18,7 @@ import msgspec
 from loadtests.demo.cast import ACCOUNTS, LINKS
 from tracker.api.bootstrap import bootstrap
 from tracker.settings import Settings
-from tracker.stores.embedded import die_with_parent
+from tracker.stores.processes import die_with_parent
 from tracker.supervisor import Supervisor
 
 POSTBACK = (

