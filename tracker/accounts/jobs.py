@@ -37,7 +37,7 @@ HANDLERS: dict[Job, Handler] = {
     "transactions": transactions.poll,
     "messages": messages.read,
 }
-LEASE = 60.0
+LEASE = 15.0  # seconds: how long the jobs of a worker that was killed wait; renewed every third of it
 SEED_EVERY = 30.0
 PUBLISH_CHECK_EVERY = 5.0
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from tests.integration.accounts.harness import SECRETS
 from tests.integration.accounts.vendors import Vendors, vendors
 from tracker.accounts.jobs import JOBS, run_due, seed
+from tracker.accounts.messages import allowance
 from tracker.providers import transport
-from tracker.providers.base import ProviderError
+from tracker.providers.base import ChatMessage, ProviderError
+from tracker.providers.onlyfansapi import chats
 from tracker.stores.postgres import Pool
 from tracker.stores.valkey import Client
 
@@ -27,6 +31,28 @@ async def subscribed(b: Vendors, vendor: str, place: int, fan_id: int, *, ago: f
     at = (datetime.now(UTC) - timedelta(seconds=ago)).isoformat()
     done: dict[str, str] = await b.act("fans/subscribe", link_url=url, fan_id=fan_id, at=at)
     return done
+
+
+async def _bound_fans(b: Vendors, count: int) -> None:
+    """Fans with a credit on OnlyFansAPI, numbered from 9000, seen a moment ago."""
+    seat = b.seats["onlyfansapi"]
+    fans = [str(9000 + number) for number in range(count)]
+    for fan in fans:
+        await b.act("fans/subscribe", account_id=seat.creator.id, fan_id=int(fan))
+    b.platform.engines["onlyfansapi"].clear()
+    for query in (
+        "INSERT INTO fans (account_id, fan_id) SELECT $1, unnest($2::text[]) ON CONFLICT DO NOTHING",
+        "INSERT INTO bindings (account_id, fan_id, valid_from, click_id, smart_link_id, rule, lease, confidence,"
+        " competing_clicks, event_keys) SELECT $1, unnest($2::text[]), now(), 'c', 's', 'subscribed', 'exclusive', 1, 0, '{}'",
+        "INSERT INTO platform_events (account_id, fan_id, event_key, kind, at, source, detail)"
+        " SELECT $1, f, 'sub:' || f, 'subscribed', now(), 'poll', '{}' FROM unnest($2::text[]) AS f ON CONFLICT DO NOTHING",
+    ):
+        await b.pool.execute(query, seat.account_id, fans)
+
+
+async def _read_fans(b: Vendors) -> set[str]:
+    """Fans whose chat was read."""
+    return {row["fan_id"] for row in await b.pool.fetch("SELECT fan_id FROM fans WHERE messages_read_at IS NOT NULL")}
 
 
 @pytest.mark.parametrize(
@@ -164,7 +190,7 @@ async def test_fanslys_links_are_guessed_only_when_nobody_else_can_be_meant(pool
         assert b.platform.world.ledger.violations == []
 
 
-async def test_messages_missed_while_webhooks_were_away_are_found_within_the_budget(pool: Pool, redis: Client) -> None:
+async def test_messages_missed_while_webhooks_were_away_are_found_in_one_look(pool: Pool, redis: Client) -> None:
     async with vendors(pool, redis, ["onlyfansapi"], settings={"messages_budget": 2}) as b:
         creator = b.seats["onlyfansapi"].creator.id
         for place in range(3):
@@ -175,14 +201,80 @@ async def test_messages_missed_while_webhooks_were_away_are_found_within_the_bud
         for fan in (3001, 3002, 3003, 3009):
             for _ in range(3):
                 await b.act("fans/message", account_id=creator, fan_id=fan)
-        assert (await b.run("onlyfansapi", "messages")).client.calls == 2
-        assert (await b.run("onlyfansapi", "messages")).client.calls == 1, "organic fans cost nothing"
-        assert (await b.run("onlyfansapi", "messages")).client.calls == 2, "a new sweep"
+        assert (await b.run("onlyfansapi", "messages")).client.calls == 3, "one a fan; organic fans cost nothing"
+        assert b.next_in == b.settings.messages_sweep
         await b.fold()
         rows = await pool.fetch(
             "SELECT fan_id, count(*) FROM conversions WHERE conversion_type = 'message_received' GROUP BY 1 ORDER BY 1"
         )
         assert [tuple(row) for row in rows] == [("3001", 3), ("3002", 3), ("3003", 3)]
+
+
+async def test_a_sweep_for_messages_costs_ten_budgets_at_most_and_passes_nobody_over(pool: Pool, redis: Client) -> None:
+    async with vendors(pool, redis, ["onlyfansapi"], settings={"messages_budget": 1}) as b:
+        await _bound_fans(b, 12)
+        assert (await b.run("onlyfansapi", "messages")).client.calls == 10
+        assert b.next_in == b.settings.messages_sweep, "the sweep has spent what it may"
+        assert len(await _read_fans(b)) == 10
+        assert (await b.run("onlyfansapi", "messages")).client.calls == 10, "a new sweep"
+        assert len(await _read_fans(b)) == 12, "it begins with who was passed over"
+
+
+async def test_a_throttle_in_a_look_for_messages_keeps_what_was_read(
+    pool: Pool, redis: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = chats.messages
+    allowed = 0
+
+    def limited(client: Any, fan_id: str) -> AsyncIterator[list[ChatMessage]]:
+        nonlocal allowed
+        if not allowed:
+            raise ProviderError("throttled", "Slow down.", retry_after=90.0, status=429)
+        allowed -= 1
+        return real(client, fan_id)
+
+    async with vendors(pool, redis, ["onlyfansapi"], settings={"messages_budget": 2}) as b:
+        await _bound_fans(b, 4)
+        monkeypatch.setattr(chats, "messages", limited)
+        with pytest.raises(ProviderError) as failed:
+            await b.run("onlyfansapi", "messages")
+        assert failed.value.kind == "throttled", "nothing was read: the job's own pauses apply"
+        allowed = 3
+        assert (await b.run("onlyfansapi", "messages")).client.calls == len(await _read_fans(b)) == 3
+        assert b.next_in == 90.0
+        assert b.states["onlyfansapi", "messages"]["calls_left"] == 20 - 3
+        allowed = 4
+        assert (await b.run("onlyfansapi", "messages")).client.calls == 1, "the sweep goes on where it was"
+        assert b.next_in == b.settings.messages_sweep
+
+
+async def test_a_chat_that_is_refused_for_good_keeps_no_other_unread(
+    pool: Pool, redis: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = chats.messages
+
+    def refusing(client: Any, fan_id: str) -> AsyncIterator[list[ChatMessage]]:
+        if fan_id == "9000":
+            raise ProviderError("permanent", "No such chat.", status=404)
+        return real(client, fan_id)
+
+    async with vendors(pool, redis, ["onlyfansapi"]) as b:
+        await _bound_fans(b, 3)
+        monkeypatch.setattr(chats, "messages", refusing)
+        run = await b.run("onlyfansapi", "messages")
+        assert run.problem == "A chat could not be read: No such chat."
+        assert (run.client.calls, len(await _read_fans(b))) == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("budget", "waiting", "left", "calls"),
+    [(30, 0, None, 30), (30, 31, None, 31), (30, 299, None, 299), (30, 5000, None, 300), (30, 5000, 120, 120),
+     (30, 10, 7, 7), (2, 500, 20, 20), (1, 1, 500, 1)],
+)  # fmt: skip
+def test_a_looks_allowance_grows_with_who_waits_and_is_bounded(
+    budget: int, waiting: int, left: int | None, calls: int
+) -> None:
+    assert allowance(budget, waiting, left) == calls
 
 
 async def test_a_payment_no_webhook_told_wakes_the_message_sweep(pool: Pool, redis: Client) -> None:

@@ -58,6 +58,7 @@ class Vendors:
     seats: dict[str, Seat] = field(default_factory=dict)
     states: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     clicks: int = 0
+    next_in: float = 0.0
 
     async def run(self, vendor: str, job: Job) -> Run:
         """Run a job of an account once, its state kept as the worker does. Raises ProviderError as the job does."""
@@ -65,7 +66,7 @@ class Vendors:
         assert account is not None
         client = self.providers.account(vendor, account.provider_account_id, KEYS[vendor])
         run = Run(self.pool, self.redis, self.settings, account, client, dict(self.states.get((vendor, job), {})))
-        await HANDLERS[job](run)
+        self.next_in = await HANDLERS[job](run)
         self.states[vendor, job] = msgspec.json.decode(msgspec.json.encode(run.state))
         return run
 
