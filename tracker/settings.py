@@ -55,6 +55,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     edge_host: str = option("127.0.0.1", "Interface the redirect edge listens on.")
     edge_port: Port = option(8400, "Port of the redirect edge.")
     edge_workers: Count = option(1, "Edge processes that `clickbind up` starts (they share edge_port).")
+    edge_metrics_port: Port = option(
+        8410, "With several edge workers: the first of the metrics ports they have each for itself, on metrics_host."
+    )
     api_host: str = option("127.0.0.1", "Interface of the management API and the webhook inbox.")
     api_port: Port = option(8401, "Port of the management API and the webhook inbox.")
     metrics_host: str = option("127.0.0.1", "Interface of the recorder's and the worker's health and metrics ports.")
@@ -63,6 +66,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     )
     worker_port: Port = option(
         8403, "Port of a worker's health and metrics. Taken, or 0: any free one, as its log says."
+    )
+    health_addresses: tuple[str, ...] = option(
+        (),
+        "What the dashboard's health page asks, as role=http://host:port (edge, recorder, worker). Default: this machine's ports.",
     )
     public_api_url: str = option("", "Address providers reach the webhook inbox at. Empty: http://api_host:api_port.")
     rate_limit_minute: Annotated[int, msgspec.Meta(ge=0)] = option(
@@ -105,7 +112,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     transactions_poll: Positive = option(120.0, "Seconds between transaction polls of an account.")
     messages_poll: Positive = option(120.0, "Seconds between looks for messages where no webhook tells them.")
     messages_sweep: Positive = option(86400.0, "Seconds between sweeps for messages that webhooks should have told.")
-    messages_budget: Count = option(30, "Provider calls one look for messages may take.")
+    messages_budget: Count = option(
+        30, "Provider calls one look for messages takes; ten times as many when many fans wait."
+    )
     reconcile_poll: Positive = option(300.0, "Seconds between link reconciliations without a webhook.")
     reconcile_debounce: Positive = option(3.0, "Seconds a subscription webhook waits for others before links are read.")
     reconcile_retry: tuple[float, ...] = option(
@@ -253,6 +262,12 @@ def _check(settings: Settings) -> None:
             and not value.startswith(("http://", "https://"))
         ):
             raise ConfigurationError(f"{env_name(field)} is {value!r}: it must start with http:// or https://")
+    for entry in settings.health_addresses:
+        role, _, url = entry.partition("=")
+        if role not in ("edge", "recorder", "worker") or not url.startswith(("http://", "https://")):
+            raise ConfigurationError(
+                f"{env_name('health_addresses')}: {entry!r} must look like edge=http://10.0.0.5:8400 (edge, recorder or worker)"
+            )
     if settings.database_url and not settings.database_url.startswith(("postgresql://", "postgres://")):
         raise ConfigurationError("DATABASE_URL must look like postgresql://user:password@host/database")
     schemes = ("redis://", "rediss://", "unix://", "redis-cluster://", "rediss-cluster://")

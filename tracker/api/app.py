@@ -40,6 +40,7 @@ from tracker.api import (
 from tracker.api.auth import Gate, add_headers, caller
 from tracker.api.errors import HANDLERS
 from tracker.api.services import Services
+from tracker.metrics.pulse import Pulse
 
 ROUTES = (
     accounts.create_account,
@@ -141,10 +142,12 @@ def create_app(services: Services) -> Litestar:
         return services
 
     gate = Gate(services)
+    pulse = Pulse(services.settings, services.pool, services.redis)
     return Litestar(
         route_handlers=list(ROUTES),
         guards=[gate.guard],
-        state=State({"gate": gate}),
+        lifespan=[pulse.running()],
+        state=State({"gate": gate, "pulse": pulse}),
         before_send=[add_headers],
         dependencies={"services": Provide(give_services), "caller": Provide(caller)},
         exception_handlers=HANDLERS,
