@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
@@ -13,46 +12,11 @@ from playwright.async_api import Browser, expect
 
 from loadtests.demo.stage import Stage
 from tests.browser.buyer import EMAIL, PASSWORD, Buyer, buyer
-from tracker.access import first_run
-from tracker.secrets import installation_secrets
 from tracker.stores.urls import database_url
 
 PERSON = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Mobile/15E148 Safari/604.1"
 HOSTILE = "\"'><img src=x onerror=alert(1)><script>alert(2)</script>{{7*7}}"
 TABS = ("", "/clicks?bots=show&duplicates=show", "/conversions", "/fans", "/cohorts", "/pool", "/history", "/edit")
-
-
-@pytest.fixture(scope="session")
-def base(stage: Stage) -> str:
-    """The dashboard's address."""
-    return f"http://127.0.0.1:{stage.settings.api_port}"
-
-
-@pytest.fixture(scope="session")
-async def owner(stage: Stage, browser: Browser, base: str) -> str:
-    """The first run, done in the browser: no default password, mistakes at their field; returns the owner's address."""
-    async with buyer(browser, base, log_in=False) as person:
-        await person.go("/overview")
-        await expect(person.page).to_have_url(f"{base}/login")
-        assert "There is no default password" in await person.text()
-        assert await person.go("/setup?token=" + "0" * 40) == 403
-        set_up = first_run.url(stage.settings, installation_secrets(stage.settings))
-        await person.page.goto(set_up)
-        await person.page.fill("#team", "Select Agency")
-        await person.page.fill("#email", EMAIL)
-        await person.page.fill("#password", "short")
-        await person.page.fill("#again", "short")
-        await person.page.click("button.main")
-        await expect(person.page.locator("#password-wrong")).to_contain_text("at least")
-        await expect(person.page.locator("#email")).to_have_value(EMAIL)
-        await expect(person.page.locator("#team")).to_have_value("Select Agency")
-        await person.page.fill("#password", PASSWORD)
-        await person.page.fill("#again", PASSWORD)
-        await person.page.click("button.main")
-        await expect(person.page).to_have_url(f"{base}/overview")
-        await person.page.goto(set_up)  # worth nothing any more
-        await expect(person.page).to_have_url(f"{base}/overview")
-    return EMAIL
 
 
 @pytest.fixture(scope="session")
@@ -92,13 +56,6 @@ async def hostile_fan(stage: Stage, owner: str) -> str:
     finally:
         await connection.close()
     return fan
-
-
-@pytest.fixture
-async def robin(browser: Browser, base: str, owner: str) -> AsyncIterator[Buyer]:
-    """The owner, logged in at a desk."""
-    async with buyer(browser, base) as person:
-        yield person
 
 
 async def test_logging_in_and_out(browser: Browser, base: str, owner: str) -> None:
