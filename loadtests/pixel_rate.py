@@ -19,7 +19,7 @@ import uvloop
 from loadtests.postback_rate import TEMPLATE, dispatched, measured, receiver
 from loadtests.requests import FACTS
 from loadtests.scratch import database, emulator
-from postbacks.dispatcher import DispatcherConfig
+from postbacks.configuration import DispatcherConfig
 from postbacks.events import Event
 from postbacks.outbox import enqueue
 from tracker import logs

@@ -21,7 +21,8 @@ import aiohttp
 import uvloop
 
 from loadtests.scratch import database, emulator
-from postbacks.dispatcher import DispatcherConfig, run_dispatcher
+from postbacks.configuration import DispatcherConfig
+from postbacks.dispatcher import run_dispatcher
 from postbacks.events import Event
 from postbacks.facts import SAMPLE
 from postbacks.outbox import enqueue

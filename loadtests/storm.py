@@ -27,7 +27,8 @@ from loadtests.emulators.receiver import Received
 from loadtests.scratch import database, emulator
 from loadtests.storm_books import Books, Kill, Report, Shape, balance, text
 from postbacks.breaker import BreakerPolicy
-from postbacks.dispatcher import DispatcherConfig, run_dispatcher
+from postbacks.configuration import DispatcherConfig
+from postbacks.dispatcher import run_dispatcher
 from postbacks.events import Event
 from postbacks.facts import SAMPLE
 from postbacks.outbox import enqueue

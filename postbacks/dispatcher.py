@@ -10,23 +10,18 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import asyncpg
-import msgspec
 import structlog
 from aiohttp.abc import AbstractResolver
 
 from postbacks.attempt import dead_letter
-from postbacks.breaker import BreakerPolicy
 from postbacks.clerk import Clerk
-from postbacks.destinations import registry
-from postbacks.destinations.base import Destination
+from postbacks.configuration import DispatcherConfig
 from postbacks.egress import Egress
 from postbacks.lane import Lane
-from postbacks.queue import DATABASE_ERRORS, Change, Claimed, Queue, Row
-from postbacks.retry import RetryPolicy
+from postbacks.queue import DATABASE_ERRORS, Change, Claimed, Queue
 from postbacks.schema import ConfigError
 from postbacks.sender import Sender
 
@@ -38,35 +33,6 @@ log = structlog.get_logger()
 LANE_MEMORY_SECONDS = 600.0
 LONGEST_BACKOFF = 5.0
 STRAND_SECONDS = 1.0  # between looks for what waits for disabled destinations
-
-
-class DispatcherConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """How to dispatch. Durations are seconds.
-
-    timeout: for one attempt in all. retry, breaker: see there. egress_allow: CIDRs of private networks deliveries may
-    reach. idle_poll: between looks for work without a wake-up. concurrency: requests under way per destination;
-    most_in_flight: in all. lease_margin: added to twice the timeout, it is the lease; it covers settling an attempt.
-    unseal: turns a destination's sealed secrets into a JSON object of texts; called with its id. base_urls: where outside
-    APIs are, by the name of the service, when not at their usual place. observe: told of every attempt: the kind of
-    destination, the outcome of each event, the seconds it took.
-    """
-
-    timeout: float = 15.0
-    retry: RetryPolicy = RetryPolicy()
-    breaker: BreakerPolicy = BreakerPolicy()
-    egress_allow: tuple[str, ...] = ()
-    idle_poll: float = 0.5
-    concurrency: int = 8
-    most_in_flight: int = 1024
-    lease_margin: float = 20.0
-    unseal: Callable[[str, bytes], bytes] | None = None
-    base_urls: Mapping[str, str] = {}
-    observe: Callable[[str, list[str], float], None] | None = None
-
-    @property
-    def lease_seconds(self) -> float:
-        """How long a claimed delivery is ours: time to wait for a slot, to be tried, and to be settled."""
-        return 2 * self.timeout + self.lease_margin
 
 
 async def run_dispatcher(
@@ -211,24 +177,10 @@ class Dispatcher:
             return
         for row in await self._queue.destinations(sorted(changed)):
             try:
-                self._lanes[row.destination_id].configure(row, self._load)
+                self._lanes[row.destination_id].configure(row, self._config.destination)
             except ConfigError as error:
                 log.error("dispatcher: destination paused", destination_id=row.destination_id, reason=str(error))
                 self._clerk.note(Change(row.destination_id, "paused", words=f"its configuration is refused: {error}"))
-
-    def _load(self, row: Row) -> Destination:
-        secrets: dict[str, str] = {}
-        if row.secrets_sealed is not None:
-            if self._config.unseal is None:
-                raise ConfigError("secrets", "this dispatcher has no key to unseal secrets with")
-            try:
-                opened = self._config.unseal(row.destination_id, row.secrets_sealed)
-                secrets = msgspec.json.decode(opened, type=dict[str, str])
-            except Exception as error:
-                raise ConfigError(
-                    "secrets", f"cannot be unsealed ({type(error).__name__}): enter them again"
-                ) from error
-        return registry.load(row.kind, msgspec.json.decode(row.config), secrets, self._config.base_urls)
 
     def _launch(self, lane: Lane, most: int | None = None) -> int:
         """Start sends while the lane has work, slots and the dispatcher room; returns how many were started."""

@@ -9,7 +9,8 @@ from typing import Any
 
 import structlog
 
-from postbacks.dispatcher import DispatcherConfig, run_dispatcher
+from postbacks.configuration import DispatcherConfig
+from postbacks.dispatcher import run_dispatcher
 from postbacks.retry import RetryPolicy
 from tracker.accounts.jobs import run_jobs
 from tracker.attribution.recorded import RecordedClicks

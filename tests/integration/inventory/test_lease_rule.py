@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from loadtests.attribution import START, WINDOW, LeasePool
+from loadtests.fans import START, WINDOW, LeasePool
 from tracker.clicklog import EdgeLink, Visit, split_member
 from tracker.edge.claim import Library, LinkKeys, claim_arguments, claim_keys, parse_claim, record_keys
 from tracker.stores.valkey import Client

@@ -11,7 +11,8 @@ from typing import Any
 from aiohttp.abc import AbstractResolver
 
 from postbacks.breaker import BreakerPolicy
-from postbacks.dispatcher import DispatcherConfig, run_dispatcher
+from postbacks.configuration import DispatcherConfig
+from postbacks.dispatcher import run_dispatcher
 from postbacks.events import Event
 from postbacks.facts import SAMPLE
 from postbacks.outbox import enqueue

@@ -12,7 +12,7 @@ import pytest
 
 from loadtests.emulators.adplatforms import running_adplatforms
 from loadtests.emulators.platform import Platform, running_platform
-from postbacks.dispatcher import DispatcherConfig
+from postbacks.configuration import DispatcherConfig
 from postbacks.events import Event
 from postbacks.facts import SAMPLE
 from tests.integration.postbacks.scene import FAST, dispatching, enqueue_all, states, until

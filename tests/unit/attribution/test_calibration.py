@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from loadtests.attribution import WORLDS, Delays, calibration_error, reliability, simulate
+from loadtests.attribution import calibration_error, reliability
+from loadtests.fans import WORLDS, Delays, simulate
 from tracker.attribution.confidence import confidence, delay_density, shares
 
 MINUTE = 60_000
