@@ -105,8 +105,9 @@ async def change_state(
     """Pause, resume or delete."""
     wanted = (await read_form(request)).get("state")
     if wanted == "deleted":
+        found = await connections.get(services, caller, connection_id)
         await connections.delete(services, caller, connection_id)
-        return Redirect("/platforms", status_code=303)
+        return Redirect(f"/platforms?gone={found.destination_id}", status_code=303)
     if wanted not in ("active", "paused"):
         raise Invalid({"state": ["The state must be active, paused or deleted."]})
     one = await connections.change(

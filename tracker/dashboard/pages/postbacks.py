@@ -103,8 +103,9 @@ async def change_state(
     """Pause, resume or delete."""
     wanted = (await read_form(request)).get("state")
     if wanted == "deleted":
+        found = await postbacks.get(services, caller, postback_id)
         await postbacks.delete(services, caller, postback_id)
-        return Redirect("/postbacks", status_code=303)
+        return Redirect(f"/postbacks?gone={found.destination_id}", status_code=303)
     if wanted not in ("active", "paused"):
         raise Invalid({"state": ["The state must be active, paused or deleted."]})
     found = await postbacks.change(services, caller, postback_id, msgspec.convert({"state": wanted}, PostbackChange))
