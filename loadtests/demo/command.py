@@ -25,6 +25,8 @@ from loadtests.demo import books, report
 from loadtests.demo.cast import LINKS, Person, plan
 from loadtests.demo.stage import Stage
 from loadtests.demo.visitors import Played, Visitors
+from tracker.access import first_run
+from tracker.secrets import installation_secrets
 from tracker.settings import Settings
 from tracker.stores.urls import database_url
 
@@ -187,9 +189,9 @@ async def _stay(stage: Stage, console: Console, stopping: asyncio.Event) -> None
     )
     for key in LINKS:
         console.print(f"  {key:8} {stage.link_url(key)}?ecid=my-own-click", soft_wrap=True)
-    console.print(
-        f"\n  Management API  http://127.0.0.1:{stage.settings.api_port}/api/smart-links   key {stage.api_key}"
-    )
+    setup = first_run.url(stage.settings, installation_secrets(stage.settings))
+    console.print(f"\n  Dashboard       {setup}   choose a name and a password, and see all of this", soft_wrap=True)
+    console.print(f"  Management API  http://127.0.0.1:{stage.settings.api_port}/api/smart-links   key {stage.api_key}")
     console.print("\nStop with Ctrl-C.\n")
     # Back to the present, or whoever tries a link now subscribes seven hours after the click.
     await stage.admin("clock/present", {})
