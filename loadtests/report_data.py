@@ -1,21 +1,23 @@
 """A made-up year of business for `loadtests.reports`: teams, accounts, smart links that run for some weeks, clicks, fans who pay.
 
-Everything of a day follows from the seed and the day alone, so that generating can stop anywhere and go on later.
+Made a month at a time, as columns; `report_rows.py` writes them down, `report_counts.py` counts them. Everything follows from the
+seed and the month, so that generating can stop anywhere and go on later.
 """
 
 from __future__ import annotations
 
-import io
-import random
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from tracker.recorder import rows, ulids
+import numpy as np
+from numpy.typing import NDArray
 
-TEAMS, ACCOUNTS, SMART_LINKS = 4, 60, 600
-DAYS = 365
+Column = NDArray[Any]
+
+TEAMS, ACCOUNTS, SMART_LINKS = 3, 20, 200
+TEAM_OF = (0,) * 12 + (1,) * 5 + (2,) * 3  # of each account
+DAYS, DAY_MS, QUARTER_MS = 365, 86_400_000, 900_000
 COUNTRIES = (
     "US", "GB", "DE", "CA", "AU", "FR", "IT", "ES", "NL", "BR", "MX", "PL", "SE", "AT", "CH", "JP", "BE", "IE", "NZ", "NO",
     "DK", "FI", "PT", "CZ", "RO", "HU", "GR", "ZA", "IN", "PH", "TR", "AR", "CO", "CL", "ID", "MY", "TH", "VN", "KE", "NG",
@@ -26,203 +28,162 @@ DEVICES = (
     ("desktop", "Chrome", "126", "Windows"), ("desktop", "Safari", "17.4", "Mac OS X"), ("tablet", "Mobile Safari", "17.5", "iOS"),
 )  # fmt: skip
 REFERRERS = (
-    "https://l.instagram.com/",
-    "https://l.facebook.com/l.php?u=x",
-    "https://www.tiktok.com/",
-    "https://t.co/x",
-    "",
-    "",
-    "https://www.google.com/",
-)
-AGENT = (
-    "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148 Instagram"
-    " 334.0.4.32.98 (iPhone14,5; iOS 17_5_1; en_US; en; scale=3.00; 1170x2532; 6097754{:02d})"
-)
-CONVERSION_COLUMNS = (
-    "conversion_id", "team_id", "account_id", "smart_link_id", "click_id", "fan_id", "conversion_type", "conversion_at", "amount_gross_cents",
-    "amount_net_cents", "transaction_id", "transaction_type", "transaction_status", "previously_subscribed", "purchase", "event_keys",
+    ("https://l.instagram.com/", "l.instagram.com"), ("https://l.facebook.com/l.php?u=x", "l.facebook.com"),
+    ("https://www.tiktok.com/", "www.tiktok.com"), ("https://t.co/x", "t.co"), ("", ""), ("", ""),
+    ("https://www.google.com/", "www.google.com"),
 )  # fmt: skip
-BINDING_COLUMNS = (
-    "account_id", "fan_id", "valid_from", "click_id", "smart_link_id", "rule", "lease", "confidence", "competing_clicks", "event_keys",
-)  # fmt: skip
+HOURS = np.array((5, 4, 3, 2, 2, 2, 3, 4, 5, 6, 6, 6, 7, 7, 7, 7, 8, 8, 9, 10, 11, 11, 9, 7))
+ECIDS, CAMPAIGNS, CREATIVES = 40, 4, 12  # per link, but for the links whose every click has an ecid of its own
+BOTS, REPEATED, SUBSCRIBING, SPENDING, TAKEN_BACK = 0.05, 0.15, 0.03, 0.16, 0.01
+PRICES = np.array((499, 999, 1500, 2000, 5000))
+SUBSCRIBER, PAYMENT, MESSAGE, STATUS = range(4)
+KINDS = ("new_subscriber", "new_transaction", "message_received", "transaction_status")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Link:
-    """A smart link: who owns it, when it runs, how much of the traffic it draws."""
+    """A smart link: who owns it, on which days of the year it runs, how much of the traffic it draws."""
 
-    smart_link_id: str
+    number: int
     account: int
     first: int
     last: int
     weight: float
-    unique_ecids: bool
+
+    @property
+    def smart_link_id(self) -> str:
+        """Its id."""
+        return f"01KAY0SMARTLINK0000000{self.number:04d}"
 
     @property
     def account_id(self) -> str:
-        """Its account."""
+        """Its account's id."""
         return f"acct_{self.account:04d}"
 
     @property
     def team_id(self) -> str:
-        """Its team: the first has 60 of 100 accounts."""
-        return f"01KAY0TEAM000000000000000{team_of(self.account)}"
+        """Its team's id."""
+        return team_id(TEAM_OF[self.account])
+
+    @property
+    def unique_ecids(self) -> bool:
+        """Every click has an ecid of its own."""
+        return self.number % 25 == 7
 
 
-def team_of(account: int) -> int:
-    """The number of an account's team."""
-    return 0 if account % 10 < 6 else 1 + account % (TEAMS - 1)
+def team_id(number: int) -> str:
+    """The id of a team."""
+    return f"01KAY0TEAM000000000000000{number}"
 
 
 @dataclass
-class Day:
-    """COPY text of one day, per table, and the ids for the recorder's notes."""
+class Month:
+    """Columns, one entry per click, later visit or conversion. Times are Unix milliseconds; `of` numbers a click of the month."""
 
-    clicks: list[str] = field(default_factory=list)
-    visits: list[str] = field(default_factory=list)
-    fans: list[str] = field(default_factory=list)
-    bindings: list[str] = field(default_factory=list)
-    conversions: list[str] = field(default_factory=list)
-    click_ids: list[str] = field(default_factory=list)
-    visit_ids: list[str] = field(default_factory=list)
-
-    def tables(self) -> Iterator[tuple[str, tuple[str, ...], io.BytesIO]]:
-        """(table, columns, rows), in the order of their references."""
-        for table, columns, lines in (
-            ("clicks", rows.CLICK_COLUMNS, self.clicks),
-            ("visits", rows.VISIT_COLUMNS, self.visits),
-            ("fans", ("account_id", "fan_id", "username", "name", "first_subscribed_at"), self.fans),
-            ("bindings", BINDING_COLUMNS, self.bindings),
-            ("conversions", CONVERSION_COLUMNS, self.conversions),
-        ):
-            yield table, columns, io.BytesIO("".join(lines).encode())
+    first: date
+    following: date
+    link: Column  # clicks, in order of time
+    at: Column
+    last_at: Column
+    is_bot: Column
+    shared: Column
+    country: Column
+    device: Column
+    referrer: Column
+    ecid: Column  # -1: one of its own
+    campaign: Column
+    creative: Column
+    repeats: Column
+    visit_of: Column
+    visit_at: Column
+    fan_of: Column
+    fan_at: Column
+    sale_of: Column  # conversions: the fan's number in the month
+    sale_kind: Column
+    sale_at: Column
+    sale_cents: Column
+    sale_number: Column  # of the payment that a status is about
 
 
 class Year:
-    """The year that ends with `last`."""
+    """The year that ends with `last`, with that many clicks and bots."""
 
     def __init__(self, clicks: int, last: date, seed: int = 1) -> None:
-        self.seed = seed
+        self.seed, self.last = seed, last
         self.first = last - timedelta(days=DAYS - 1)
-        self.end = datetime(last.year, last.month, last.day, tzinfo=UTC) + timedelta(days=1)
-        rng = random.Random(seed)
+        rng = np.random.default_rng(seed)
         self.links = [self._link(rng, number) for number in range(SMART_LINKS)]
-        running = [[link for link in self.links if link.first <= day <= link.last] for day in range(DAYS)]
-        self.running = [links or self.links[:1] for links in running]
-        drawn = [sum(link.weight for link in links) ** 0.5 for links in self.running]
-        self.per_day = [round(clicks * share / sum(drawn)) for share in drawn]
+        drawn = np.zeros((DAYS, SMART_LINKS))
+        for link in self.links:
+            drawn[link.first : link.last + 1, link.number] = link.weight
+        drawn /= np.sqrt(drawn.sum(axis=1, keepdims=True))
+        self.drawn = rng.multinomial(clicks, (drawn / drawn.sum()).ravel()).reshape(DAYS, SMART_LINKS)
 
-    def _link(self, rng: random.Random, number: int) -> Link:
-        runs = min(DAYS, int(rng.expovariate(1 / 45)) + 3) if number % 10 else DAYS
-        first = rng.randrange(DAYS - runs + 1)
-        weight = 1 / (1 + number % 97) ** 0.8
-        return Link(
-            f"01KAY0SMARTLINK0000000{number:04d}",
-            rng.randrange(ACCOUNTS),
-            first,
-            first + runs - 1,
-            weight,
-            number % 25 == 7,
-        )
+    def _link(self, rng: Any, number: int) -> Link:
+        runs = min(DAYS, int(rng.exponential(75)) + 5) if number % 10 else DAYS
+        first = int(rng.integers(DAYS - runs + 1))
+        return Link(number, number % ACCOUNTS, first, first + runs - 1, 1 / (1 + number % 37) ** 0.8)
 
-    def make(self, day: int) -> Day:
-        """All rows that clicks of that day lead to."""
-        rng = random.Random(f"{self.seed}:{day}")
-        made = Day()
-        links, count = self.running[day], self.per_day[day]
-        start_ms = round(
-            datetime.combine(self.first + timedelta(days=day), datetime.min.time(), UTC).timestamp() * 1000
-        )
-        hours = rng.choices(
-            range(24), (5, 4, 3, 2, 2, 2, 3, 4, 5, 6, 6, 6, 7, 7, 7, 7, 8, 8, 9, 10, 11, 11, 9, 7), k=count
-        )
-        times = sorted(start_ms + hour * 3_600_000 + rng.randrange(3_600_000) for hour in hours)
-        for at_ms, link in zip(times, rng.choices(links, [link.weight for link in links], k=count), strict=True):
-            self._click(rng, made, at_ms, link)
-        return made
+    @property
+    def months(self) -> list[date]:
+        """The first days of the calendar months the year touches."""
+        found = [self.first.replace(day=1)]
+        while (following := (found[-1] + timedelta(days=32)).replace(day=1)) <= self.last:
+            found.append(following)
+        return found
 
-    def _click(self, rng: random.Random, made: Day, at_ms: int, link: Link) -> None:
-        click_id = f"{ulids.prefix(at_ms)}{rng.getrandbits(64):016x}"
-        is_bot = rng.random() < 0.05
-        repeats = 0 if is_bot or rng.random() > 0.07 else 1 + (rng.random() < 0.2)
-        at, country = rows.timestamp(at_ms), COUNTRIES[int(len(COUNTRIES) * rng.random() ** 2.5)]
-        device, browser, version, system = DEVICES[int(len(DEVICES) * rng.random() ** 1.5)]
-        number = int(link.smart_link_id[-4:])
-        ecid = f"e{click_id}" if link.unique_ecids else f"12020{number:04d}{int(40 * rng.random() ** 2):03d}"
-        last_ms = at_ms
-        for _ in range(repeats):
-            last_ms += rng.randrange(1000, 1_800_000)
-            visit_id = f"{ulids.prefix(last_ms)}{rng.getrandbits(64):016x}"
-            made.visit_ids.append(visit_id)
-            made.visits.append(
-                f"{visit_id}\t{click_id}\t{link.account_id}\t{rows.timestamp(last_ms)}\tcookie\t{number + 1}\n"
-            )
-        made.click_ids.append(click_id)
-        made.clicks.append(
-            f"{1 + repeats}\t{rows.timestamp(last_ms)}\tf\t{click_id}\t{link.smart_link_id}\t{link.account_id}\t{at}\tv{click_id[4:]}\tnew"
-            f"\t{'' if is_bot else number + 1}\t{'none' if is_bot else 'exclusive'}\t{'t' if is_bot else 'f'}\t{'crawler' if is_bot else ''}"
-            f"\t10.{rng.randrange(256)}.{rng.randrange(256)}.{rng.randrange(256)}\t{country}\t{AGENT.format(rng.randrange(100))}"
-            f"\t{browser}\t{version}\t{system}\t{'bot' if is_bot else device}\t{REFERRERS[rng.randrange(7)]}\ten-US,en;q=0.9"
-            f"\thttps://go.example.com/go/{link.smart_link_id}?ecid={ecid}&utm_source=ig&fbclid=IwAR{click_id}"
-            f"\t{ecid}\tIwAR{click_id}{click_id}\t\t\t\t\t\t{('ig', 'fb', 'tt')[number % 3]}\tpaid\tcampaign-{number}-{rng.randrange(4)}"
-            f"\t\tcreative-{rng.randrange(12)}\t{('', 's' + str(number % 7))[number % 2]}\t\t\t\t\t\tfb.1.{at_ms}.{rng.getrandbits(30)}\t\t\t\t\n"
+    def make(self, month: date) -> Month:
+        """The clicks of a calendar month, and all that comes of them."""
+        following = (month + timedelta(days=32)).replace(day=1)
+        begins, ends = max(month, self.first), min(following, self.last + timedelta(days=1))
+        rng = np.random.default_rng((self.seed, month.year, month.month))
+        first = (begins - self.first).days
+        counts = self.drawn[first : first + (ends - begins).days]
+        cells = np.repeat(np.arange(counts.size), counts.ravel())
+        hour = rng.choice(24, cells.size, p=HOURS / HOURS.sum())
+        at = ms_of(begins) + cells // SMART_LINKS * DAY_MS + hour * 3_600_000 + rng.integers(0, 3_600_000, cells.size)
+        order = np.argsort(at)
+        at, link, count = at[order], (cells % SMART_LINKS)[order], cells.size
+        is_bot = rng.random(count) < BOTS
+        repeats = np.where(~is_bot & (rng.random(count) < REPEATED), rng.geometric(0.75, count), 0)
+        # The last of the visits of a click never lies in the next month: a partition is loaded whole.
+        visit_of = np.repeat(np.arange(count), repeats)
+        visit_at = np.minimum(at[visit_of] + rng.integers(1000, 5_400_000, visit_of.size), ms_of(ends) - 1)
+        last_at = at.copy()
+        np.maximum.at(last_at, visit_of, visit_at)
+        fan_of = np.flatnonzero(~is_bot & (rng.random(count) < SUBSCRIBING))
+        fan_at = last_at[fan_of] + rng.integers(20_000, 1_200_000, fan_of.size)
+        unique = np.array([each.unique_ecids for each in self.links])[link]
+        return Month(
+            month, following, link, at, last_at, is_bot, rng.random(count) < 0.1,
+            (len(COUNTRIES) * rng.random(count) ** 2.5).astype(int), (len(DEVICES) * rng.random(count) ** 1.5).astype(int),
+            rng.integers(0, len(REFERRERS), count), np.where(unique, -1, (ECIDS * rng.random(count) ** 2).astype(int)),
+            rng.integers(0, CAMPAIGNS, count), rng.integers(0, CREATIVES, count), repeats, visit_of, visit_at, fan_of, fan_at,
+            *self._sales(rng, fan_at),
         )  # fmt: skip
-        if not is_bot and rng.random() < 0.035:
-            self._fan(rng, made, click_id, last_ms, link)
 
-    def _fan(self, rng: random.Random, made: Day, click_id: str, at_ms: int, link: Link) -> None:
-        at_ms += rng.randrange(20_000, 1_200_000)
-        fan, at = f"{rng.getrandbits(40)}", rows.timestamp(at_ms)
-        made.fans.append(f"{link.account_id}\t{fan}\tu{fan}\tSam {fan[:4]}\t{at}\n")
-        made.bindings.append(
-            f"{link.account_id}\t{fan}\t{at}\t{click_id}\t{link.smart_link_id}\tsubscribed\texclusive\t1\t1\t{{sub:{fan}}}\n"
-        )
-        told = [("new_subscriber", at_ms, "", "", "")]
-        if rng.random() < 0.16:
-            paid_ms: float = at_ms
-            while rng.random() < 0.86:
-                cents = rng.choice((499, 999, 1500, 2000, 5000))
-                transaction = f"tx{rng.getrandbits(48):x}"
-                told.append(("new_transaction", int(paid_ms), str(cents), transaction, "done"))
-                if rng.random() < 0.01:
-                    told.append(("transaction_status", int(paid_ms) + 86_400_000, str(cents), transaction, "undo"))
-                paid_ms += rng.expovariate(1 / (6 * 86_400_000))
-        for _ in range(rng.randrange(6) if rng.random() < 0.4 else 0):
-            told.append(("message_received", at_ms + rng.randrange(864_000_000), "", "", ""))
-        end_ms = self.end.timestamp() * 1000
-        for kind, when, cents_text, transaction, status in told:
-            if when >= end_ms:
-                continue
-            net = str(int(cents_text) * 4 // 5) if cents_text else ""
-            made.conversions.append(
-                f"cv{rng.getrandbits(80):020x}\t{link.team_id}\t{link.account_id}\t{link.smart_link_id}\t{click_id}\t{fan}\t{kind}"
-                f"\t{rows.timestamp(when)}\t{cents_text}\t{net}\t{transaction}\t{'tip' if cents_text else ''}\t{status}\tf\t\t{{}}\n"
-            )
+    def _sales(self, rng: Any, fan_at: Column) -> tuple[Column, ...]:
+        fans = np.arange(fan_at.size)
+        paying = np.repeat(fans, np.where(rng.random(fans.size) < SPENDING, rng.geometric(1 / 6, fans.size), 0))
+        waits = rng.exponential(6 * DAY_MS, paying.size)
+        waits[np.r_[True, paying[1:] != paying[:-1]]] = 0 if paying.size else []
+        summed = np.cumsum(waits)
+        before = np.maximum.accumulate(np.where(waits == 0, summed, 0)) if paying.size else summed
+        paid_at = fan_at[paying] + (summed - before).astype(np.int64) + rng.integers(0, 60_000, paying.size)
+        cents, number = rng.choice(PRICES, paying.size), np.arange(paying.size)
+        back = rng.random(paying.size) < TAKEN_BACK
+        writing = np.repeat(fans, np.where(rng.random(fans.size) < 0.4, rng.integers(0, 6, fans.size), 0))
+        wrote_at = fan_at[writing] + rng.integers(0, 10 * DAY_MS, writing.size)
+        of = np.concatenate((fans, paying, writing, paying[back]))
+        kind = np.repeat(np.arange(4), (fans.size, paying.size, writing.size, int(back.sum())))
+        at = np.concatenate((fan_at, paid_at, wrote_at, paid_at[back] + DAY_MS))
+        nothing = np.zeros(fans.size, int), np.zeros(writing.size, int)
+        money = np.concatenate((nothing[0], cents, nothing[1], cents[back]))
+        told = np.concatenate((nothing[0], number, nothing[1], number[back]))
+        kept = at < ms_of(self.last + timedelta(days=1))
+        return of[kept], kind[kept], at[kept], money[kept], told[kept]
 
 
-async def found(connection: Any, year: Year) -> None:
-    """Teams, accounts and smart links."""
-    for number in range(TEAMS):
-        await connection.execute(
-            "INSERT INTO teams (team_id, name) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-            f"01KAY0TEAM000000000000000{number}",
-            f"Team {number}",
-        )
-    for number in range(ACCOUNTS):
-        await connection.execute(
-            "INSERT INTO accounts (account_id, team_id, provider, provider_account_id, username, display_name, shard)"
-            " VALUES ($1, $2, 'onlyfansapi', $1, $3, $3, $4) ON CONFLICT DO NOTHING",
-            f"acct_{number:04d}", f"01KAY0TEAM000000000000000{team_of(number)}", f"creator{number}", number % 4,
-        )  # fmt: skip
-    for number, link in enumerate(year.links):
-        created = datetime.combine(year.first + timedelta(days=link.first), datetime.min.time(), UTC)
-        await connection.execute(
-            "INSERT INTO smart_links (smart_link_id, team_id, account_id, name, link_type, offer, created_at)"
-            " VALUES ($1, $2, $3, $4, 'tracking_link', 'tracking', $5) ON CONFLICT DO NOTHING",
-            link.smart_link_id, link.team_id, link.account_id, f"Meta / creator{link.account} / {number}", created,
-        )  # fmt: skip
-        if number % 5 == 0:
-            await connection.execute(
-                "INSERT INTO link_tags (team_id, kind, target_id, tag) VALUES ($1, 'smart_links', $2, 'scaling') ON CONFLICT DO NOTHING",
-                link.team_id, link.smart_link_id,
-            )  # fmt: skip
+def ms_of(day: date) -> int:
+    """Unix milliseconds of a day's midnight, UTC."""
+    return round(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() * 1000)

@@ -14,67 +14,152 @@ import json
 import logging
 import sys
 import time
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import structlog
 
-from loadtests.report_data import DAYS, Year, found
+from loadtests.report_counts import Counts
+from loadtests.report_data import ACCOUNTS, DAYS, TEAM_OF, TEAMS, Month, Year, ms_of, team_id
+from loadtests.report_rows import BINDING_COLUMNS, CONVERSION_COLUMNS, Rows
 from loadtests.report_times import measure
-from tracker.recorder.partitions import ensure
+from tracker.recorder.rows import CLICK_COLUMNS, VISIT_COLUMNS
+from tracker.recorder.ulids import prefix
 from tracker.reports.rollups import settle_all
 from tracker.stores import postgres
 from tracker.stores.embedded import DataFolder, EmbeddedPostgres
 
-NOTE_IDS = 20_000
+QUICK = (
+    "fsync = off",
+    "synchronous_commit = off",
+    "full_page_writes = off",
+    "wal_level = minimal",
+    "max_wal_senders = 0",
+)
+INDEXING = "SET maintenance_work_mem = '512MB'; SET max_parallel_maintenance_workers = 2; SET work_mem = '256MB'"
 
 
 async def generate(url: str, clicks: int, progress: bool = True) -> None:
-    """Fill the database up to that many clicks over the year; days made before stay."""
+    """Fill the database with a year of that many clicks and bots. Months made before stay."""
     connection = await asyncpg.connect(url)
     await postgres.migrate(connection)
     await connection.execute("CREATE TABLE IF NOT EXISTS generated (clicks bigint, last date, days integer)")
-    if not await connection.fetchval("SELECT EXISTS (SELECT FROM generated)"):
-        await connection.execute("INSERT INTO generated VALUES ($1, $2, 0)", clicks, datetime.now(UTC).date())
-    row = await connection.fetchrow("SELECT clicks, last, days FROM generated")
-    assert row is not None
-    begun, last, days = row
-    if begun != clicks:
-        raise SystemExit(f"This folder is being filled with {begun} clicks; take another folder for {clicks}.")
-    year = Year(clicks, last)
-    for months in range(14):
-        await ensure(connection, year.first + timedelta(days=30 * months))
+    if await connection.fetchval("SELECT EXISTS (SELECT FROM generated)"):
+        raise SystemExit("This folder has been filled before; take another one.")
+    year = Year(clicks, datetime.now(UTC).date())
     await found(connection, year)
-    pool = await postgres.open_pool(url, max_size=2, command_timeout=3600)
-    started = time.perf_counter()
-    for day in range(days, DAYS):
-        await _store(connection, year, day)
-        await settle_all(pool, notes=20, marks=50_000)
-        if day % 30 == 29:
-            await connection.execute(
-                "VACUUM (ANALYZE) report_quarters, report_days, breakdown_hours, breakdown_days, conversions",
-                timeout=3600,
-            )
-        if progress and day % 5 == 4:
-            done = sum(year.per_day[days : day + 1])
-            rate = done / (time.perf_counter() - started)
-            print(f"day {day + 1} of {DAYS}: {sum(year.per_day[: day + 1]):,} clicks, {rate:,.0f} a second", flush=True)
+    await connection.execute("SET session_replication_role = replica")  # neither triggers nor foreign keys
+    await connection.execute(INDEXING)
+    counts, started, done = Counts(year), time.perf_counter(), 0
+    for first in year.months:
+        month = year.make(first)
+        rows = Rows(year, month)
+        facts = counts.facts(month, rows.click_ids)
+        for table, lines, columns in (
+            ("clicks", rows.clicks(), CLICK_COLUMNS), ("visits", rows.visits(), VISIT_COLUMNS), ("prefetches", None, None)
+        ):  # fmt: skip
+            await _partition(connection, table, month, lines, columns)
+        await _copy(
+            connection, "fans", rows.fans(), ("account_id", "fan_id", "username", "name", "first_subscribed_at")
+        )
+        await _copy(connection, "bindings", rows.bindings(), BINDING_COLUMNS)
+        await _copy(connection, "conversions", rows.conversions(), CONVERSION_COLUMNS)
+        for table, lines in counts.totals(first, month.following, facts):
+            await _copy(connection, table, lines)
+        for table, data in counts.breakdowns(first, month.following, facts):
+            await _copy(connection, table, data, binary=True)
+        done += len(rows.click_ids)
+        if progress:
+            took = time.perf_counter() - started
+            print(f"{first:%Y-%m}: {done:,} clicks in {took:,.0f} s, {done / took:,.0f} a second", flush=True)
+    for table, lines in counts.named():
+        await _copy(connection, table, lines)
+    await connection.execute("SET session_replication_role = origin")
+    await finish(connection)
+    await connection.execute("INSERT INTO generated VALUES ($1, $2, $3)", clicks, year.last, DAYS)
     await connection.execute("VACUUM (ANALYZE)", timeout=7200)
-    await pool.close()
+    if progress:
+        print(f"all in {time.perf_counter() - started:,.0f} s", flush=True)
     await connection.close()
 
 
-async def _store(connection: asyncpg.Connection[asyncpg.Record], year: Year, day: int) -> None:
-    made = year.make(day)
+async def _configure(url: str) -> None:
+    # A folder for measuring may be lost in a crash; making it need not wait for disks.
+    connection = await asyncpg.connect(url)
+    for setting in QUICK:
+        await connection.execute(f"ALTER SYSTEM SET {setting}")
+    await connection.close()
+
+
+async def finish(connection: asyncpg.Connection[asyncpg.Record]) -> None:
+    """What is counted from the stored conversions: spenders."""
+    await connection.execute(
+        """INSERT INTO report_spenders (smart_link_id, start, fan)
+           SELECT DISTINCT r.smart_link_id, date_bin('15 minutes', r.conversion_at, 'epoch'), hashtextextended(r.account_id || ' ' || r.fan_id, 0)
+           FROM revenue r WHERE r.gross_cents > 0""",
+        timeout=3600,
+    )
+
+
+async def _partition(
+    connection: asyncpg.Connection[asyncpg.Record],
+    table: str,
+    month: Month,
+    lines: Iterator[bytes] | None,
+    columns: Any,
+) -> None:
+    # Filled before it is attached: no index is in the way, and nothing is logged of a table made in the same transaction.
+    name = f"{table}_{month.first:%Y_%m}"
+    lower, upper = (prefix(ms_of(day)) for day in (month.first, month.following))
     async with connection.transaction():
-        for table, columns, source in made.tables():
-            await connection.copy_to_table(table, source=source, columns=columns, format="text", null="", timeout=3600)
-        for first in range(0, len(made.click_ids), NOTE_IDS):
-            ids = ",".join(made.click_ids[first : first + NOTE_IDS])
-            await connection.execute("INSERT INTO report_notes (click_ids) VALUES ($1)", ids)
-        await connection.execute("INSERT INTO report_notes (visit_ids) VALUES ($1)", ",".join(made.visit_ids))
-        await connection.execute("UPDATE generated SET days = $1", day + 1)
+        await connection.execute(f"CREATE TABLE {name} (LIKE {table} INCLUDING ALL EXCLUDING INDEXES)")
+        if lines is not None:
+            await _copy(connection, name, lines, columns)
+        await connection.execute(
+            f"ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ('{lower}') TO ('{upper}')", timeout=3600
+        )
+
+
+async def _copy(
+    connection: asyncpg.Connection[asyncpg.Record],
+    table: str,
+    lines: Iterator[bytes],
+    columns: Any = None,
+    binary: bool = False,
+) -> None:
+    async def source() -> AsyncIterator[bytes]:
+        for line in lines:
+            yield line
+
+    options: dict[str, Any] = {"format": "binary"} if binary else {"format": "text", "null": ""}
+    await connection.copy_to_table(table, source=source(), columns=columns, timeout=3600, **options)
+
+
+async def found(connection: asyncpg.Connection[asyncpg.Record], year: Year) -> None:
+    """Teams, accounts and smart links; every fifth link is tagged."""
+    for number in range(TEAMS):
+        await connection.execute("INSERT INTO teams (team_id, name) VALUES ($1, $2)", team_id(number), f"Team {number}")
+    for number in range(ACCOUNTS):
+        await connection.execute(
+            "INSERT INTO accounts (account_id, team_id, provider, provider_account_id, username, display_name, shard)"
+            " VALUES ($1, $2, 'onlyfansapi', $1, $3, $3, $4)",
+            f"acct_{number:04d}", team_id(TEAM_OF[number]), f"creator{number}", number % 4,
+        )  # fmt: skip
+    for link in year.links:
+        created = datetime.combine(year.first + timedelta(days=link.first), datetime.min.time(), UTC)
+        await connection.execute(
+            "INSERT INTO smart_links (smart_link_id, team_id, account_id, name, link_type, offer, created_at)"
+            " VALUES ($1, $2, $3, $4, 'tracking_link', 'tracking', $5)",
+            link.smart_link_id, link.team_id, link.account_id, f"Meta / creator{link.account} / {link.number}", created,
+        )  # fmt: skip
+        if link.number % 5 == 0:
+            await connection.execute(
+                "INSERT INTO link_tags (team_id, kind, target_id, tag) VALUES ($1, 'smart_links', $2, 'scaling')",
+                link.team_id, link.smart_link_id,
+            )  # fmt: skip
 
 
 async def check(url: str) -> None:
@@ -113,6 +198,9 @@ def main() -> int:
     try:
         server.start()
         if options.command == "generate":
+            asyncio.run(_configure(folder.database_url))
+            server.stop()
+            server.start()
             asyncio.run(generate(folder.database_url, options.clicks))
         elif options.command == "check":
             asyncio.run(check(folder.database_url))

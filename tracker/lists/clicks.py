@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
-from datetime import datetime
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import msgspec
@@ -12,19 +12,27 @@ import msgspec
 from tracker.inventory.publish import first_ulid
 from tracker.lists import cursors
 from tracker.lists.links import chosen
+from tracker.management.errors import Invalid
+from tracker.recorder.ulids import milliseconds
 from tracker.reports.filters import ALL, Filters
 from tracker.stores.postgres import Connection, Pool
 from tracker.stores.queries import load_queries
 
 SQL = load_queries("tracker.lists", "clicks.sql")
 BATCH = 1000
+FEW = 20_000  # clicks: that many are looked through faster than an account's repeated visits
+MOST_SEARCHED = 200_000  # clicks a search may look through: some tenths of a second
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 FIRST, LAST = "0", "~"  # below and above every id
 
 _ULID = re.compile(r"[0-7][0-9a-hjkmnp-tv-z]{25}\Z", re.IGNORECASE)
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """Which clicks. `since` and `until`: [since, until). `search`: a click's id, ecid, fbclid or address, exactly."""
+    """Which clicks. `since` and `until`: [since, until). `search`: a click's id, ecid, fbclid or address, exactly.
+
+    By id it always finds; by the others where the links and dates have at most MOST_SEARCHED clicks.
+    """
 
     links: Filters = ALL
     since: datetime | None = None
@@ -42,7 +50,7 @@ async def page(
 ) -> list[asyncpg.Record]:
     """Up to `limit` rows: `id` (of the visit), `is_duplicate`, `visited_at` and the columns of the click.
 
-    Raises Invalid naming `after`.
+    Raises Invalid naming `after` or `search`.
     """
     return await _page(db, await chosen(db, team_id, wanted.links), wanted, limit, offset, after)
 
@@ -71,9 +79,45 @@ async def _page(
     if key is not None:
         last = min(last, key[0])
     search = (wanted.search or "").strip() or None
-    if search is not None and _ULID.match(search) and not wanted.include_duplicates:
-        first, last = max(first, search.lower()), min(last, search.lower() + "0")
-    return await db.fetch(
-        SQL["page"], links, first, last, wanted.include_bots, wanted.include_duplicates, search,
+    by_id = search is not None and bool(_ULID.match(search))
+    rest = (
+        wanted.include_bots, wanted.include_duplicates, search.lower() if search and by_id else search,
         wanted.country, wanted.device_type, wanted.lease, limit, offset,
     )  # fmt: skip
+    if by_id:
+        return await db.fetch(SQL["one"], links, first, last, *rest)
+    if search is not None:
+        searched = await _traffic(db, links, wanted.since, wanted.until)
+        if searched > MOST_SEARCHED:
+            raise Invalid({
+                "search": [
+                    f"Between these dates are {searched:,} clicks; other than by a click's id, at most {MOST_SEARCHED:,} are"
+                    " searched. Choose fewer days."
+                ]
+            })  # fmt: skip
+    # Repeated visits may be of clicks of before: all of the links' clicks count here.
+    if await _traffic(db, links, None, wanted.until) <= FEW:
+        return await db.fetch(SQL["page_of_few"], links, first, last, *rest)
+    for since in () if search else _windows(last):
+        found = await db.fetch(SQL["page"], links, max(first, since), last, *rest)
+        if len(found) >= limit or since <= first:
+            return found
+    return await db.fetch(SQL["page"], links, first, last, *rest)
+
+
+async def _traffic(db: Pool | Connection, links: list[str], since: datetime | None, until: datetime | None) -> int:
+    """About how many clicks there are; the newest minutes may be missing."""
+    found: int = await db.fetchval(SQL["traffic"], links, since or LONG_AGO, until or datetime.now(UTC))
+    return found
+
+
+def _windows(last: str) -> Iterator[str]:
+    """Ids to look back to, ever further: what is newest is found without looking at what is old."""
+    until = datetime.now(UTC)
+    if last != LAST and _ULID.match(last[:10].ljust(26, "0")):
+        milliseconds_now = round(until.timestamp() * 1000)
+        until = datetime.fromtimestamp(min(milliseconds(last[:10].lower()), milliseconds_now) / 1000, UTC)
+    width = timedelta(minutes=15)
+    while width < timedelta(days=400):
+        yield first_ulid(until - width)
+        width *= 8

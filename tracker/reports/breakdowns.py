@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tracker.management.errors import Invalid
 from tracker.reports.filters import ALL, SQL, Filters, Store, scopes
 from tracker.reports.ranges import Range
-from tracker.reports.spans import by_hours
+from tracker.reports.spans import by_hours, in_blocks
 from tracker.reports.totals import SORTS, Totals, totals_of
 
 DIMENSIONS = (
@@ -53,5 +53,9 @@ async def breakdown(
         since, until = [piece[0] for piece in span.rest], [piece[1] for piece in span.rest]
         odd = await store.fetch(SQL["breakdown_rest"], chosen, number, since, until)
     parts = ([row["value"] for row in odd], [row["counter"] for row in odd], [row["amount"] for row in odd])
-    rows = await store.fetch(SQL["breakdown"], chosen, *span[:4], number, *parts, sort, descending, limit, offset)
+    closed = {row["days"]: row["until"] for row in await store.fetch(SQL["closed"])}
+    blocks = in_blocks(span.first_day, span.end_day, closed)
+    rows = await store.fetch(
+        SQL["breakdown"], chosen, *span[:4], number, *parts, sort, descending, limit, offset, *blocks
+    )
     return [Row(row["value"], totals_of(dict(row))) for row in rows]

@@ -6,10 +6,11 @@ The vendor's `cohort-arps` of a smart link: `cohort_arps(pool, team_id, (id,), d
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
-from tracker.reports.filters import SQL, Store
+from tracker.reports.filters import SQL, Filters, Store, scopes
 from tracker.reports.ranges import Range, Step, steps
+from tracker.reports.spans import DAY, EPOCH
 from tracker.reports.totals import Basis
 
 WINDOWS = (0, 1, 3, 7, 14, 30, 60, 90, 180, 365)  # days
@@ -58,29 +59,25 @@ async def cohort_arps(
     """ARPS by days since subscribing, for the fans who subscribed through these smart links (None: all of the team) in the range.
 
     A fan is acquired once per smart link, with the first subscription through it, and brings what payments credited to that link
-    bring from ten minutes before it on (spec 11: its own payment may be told that much earlier). Raises Invalid naming `step`.
+    bring from ten minutes before it on (spec 11: its own payment may be told that much earlier). Whether a window is over is told by
+    the quarter of an hour in which the fan was acquired. Raises Invalid naming `step`.
     """
     starts = steps(acquisition, step or cohort_step(acquisition))
-    links = None if smart_link_ids is None else list(smart_link_ids)
+    chosen = await scopes(store, team_id, Filters(smart_link_ids=smart_link_ids))
+    now = now or datetime.now(UTC)
     rows = await store.fetch(
-        SQL["cohorts"],
-        team_id,
-        links,
-        acquisition.start,
-        acquisition.end,
-        starts,
-        list(WINDOWS),
-        now or datetime.now(UTC),
+        SQL["cohorts"], chosen, acquisition.start, acquisition.end, starts, _split(acquisition, starts, now), now
     )
     periods = [
         Cohort(start.astimezone(acquisition.zone), 0, dict.fromkeys(WINDOWS, 0), dict.fromkeys(WINDOWS, 0))
         for start in starts
     ]
     for row in rows:
-        period, window = periods[row["point"] - 1], row["days"]
-        periods[row["point"] - 1] = replace(period, subscribers=row["subscribers"])
-        period.matured[window] = row["matured"]
-        period.cents[window] = int(row[f"{basis}_cents"])
+        matured = {window: int(row[f"matured_{window}"] or 0) for window in WINDOWS}
+        cents = {window: int(row[f"{basis}_{window}"] or 0) for window in WINDOWS}
+        periods[row["point"] - 1] = replace(
+            periods[row["point"] - 1], subscribers=row["subscribers"], matured=matured, cents=cents
+        )
     total = Cohort(
         acquisition.start.astimezone(acquisition.zone),
         sum(period.subscribers for period in periods),
@@ -88,3 +85,10 @@ async def cohort_arps(
         {window: sum(period.cents[window] for period in periods) for window in WINDOWS},
     )
     return Cohorts(periods, total)
+
+
+def _split(acquisition: Range, starts: list[datetime], now: datetime) -> list[datetime]:
+    """The days (UTC) that belong to a period, or are over for a window, only in part."""
+    days = {moment - (moment - EPOCH) % DAY for moment in (*starts, acquisition.end) if (moment - EPOCH) % DAY}
+    today = now - (now - EPOCH) % DAY
+    return sorted(days | {today - timedelta(days=window + 1) for window in WINDOWS})

@@ -26,7 +26,7 @@ async def take_back(connection: Connection, account_ids: Sequence[str], visitor:
     await connection.execute(rollups.SQL["workspace"])
     await connection.fetchrow(rollups.SQL["plan_by_index"])
     await connection.execute(SQL["take_back"], list(account_ids), visitor, until)
-    for name in ("value", "key", "plan_freely", "add_breakdown_hours", "add_breakdown_days"):
+    for name in ("value", "key", "plan_freely", "add_breakdown_hours", "add_breakdown_days", "add_breakdown_blocks"):
         await connection.execute(rollups.SQL[name])
     for table in ("seen", "valued", "keyed"):  # a transaction may erase several visitors
         await connection.execute(f"TRUNCATE {table}")

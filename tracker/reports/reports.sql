@@ -84,12 +84,20 @@ FROM (
 SELECT smart_link_id AS scope_id, count(DISTINCT fan) AS spenders FROM report_spenders
 WHERE smart_link_id = ANY($1) AND start >= $2 AND start < $3 GROUP BY 1;
 
+-- name: closed
+-- Up to when there are blocks of days.
+SELECT days, until FROM report_closed;
+
 -- name: breakdown
 -- The totals per value of dimension $6: told for hours $2 to $3, days $3 to $4 and hours $4 to $5; $7 to $9: what
--- `breakdown_rest` counted for the parts of an hour before and after.
+-- `breakdown_rest` counted for the parts of an hour before and after; $14 to $15: the days that the blocks $16, $17 stand for.
 WITH cells AS (
     SELECT u.key, u.amount FROM breakdown_days b CROSS JOIN LATERAL unnest(b.keys, b.amounts) u (key, amount)
-    WHERE b.scope_id = ANY($1) AND b.dimension = $6 AND b.day >= $3 AND b.day < $4
+    WHERE b.scope_id = ANY($1) AND b.dimension = $6 AND (b.day >= $3 AND b.day < $14 OR b.day >= $15 AND b.day < $4)
+    UNION ALL
+    SELECT u.key, u.amount FROM unnest($16::smallint[], $17::timestamptz[]) p (days, start)
+    JOIN breakdown_blocks b ON b.scope_id = ANY($1) AND b.dimension = $6 AND b.days = p.days AND b.start = p.start
+    CROSS JOIN LATERAL unnest(b.keys, b.amounts) u (key, amount)
     UNION ALL
     SELECT u.key, u.amount FROM breakdown_hours b CROSS JOIN LATERAL unnest(b.keys, b.amounts) u (key, amount)
     WHERE b.scope_id = ANY($1) AND (b.hour >= $2 AND b.hour < $3 OR b.hour >= $4 AND b.hour < $5)
@@ -194,25 +202,22 @@ FROM raw r LEFT JOIN LATERAL (
 ) v ON true;
 
 -- name: cohorts
--- Per acquisition period and window: its fans, those whose window is over, and what these brought in it.
-WITH fans AS (
-    SELECT n.smart_link_id, n.account_id, n.fan_id, min(n.conversion_at) AS acquired_at
-    FROM conversions n JOIN smart_links s USING (smart_link_id)
-    WHERE s.team_id = $1 AND ($2::text[] IS NULL OR s.smart_link_id = ANY($2))
-      AND n.conversion_type = 'new_subscriber' AND n.retracted_at IS NULL
-    GROUP BY 1, 2, 3 HAVING min(n.conversion_at) >= $3 AND min(n.conversion_at) < $4
-), acquired AS (
-    SELECT width_bucket(f.acquired_at, $5::timestamptz[]) AS point, w.days, count(*)::int AS subscribers,
-           (count(*) FILTER (WHERE f.acquired_at + make_interval(days => w.days + 1) <= $7))::int AS matured
-    FROM fans f CROSS JOIN unnest($6::int[]) w (days) GROUP BY 1, 2
-), paid AS (
-    SELECT width_bucket(f.acquired_at, $5::timestamptz[]) AS point, f.acquired_at, r.conversion_at, r.gross_cents, r.net_cents
-    FROM fans f JOIN revenue r ON r.account_id = f.account_id AND r.fan_id = f.fan_id AND r.smart_link_id = f.smart_link_id
-     AND r.conversion_at >= f.acquired_at - interval '10 minutes'
-), earned AS (
-    SELECT p.point, w.days, sum(p.gross_cents)::bigint AS gross_cents, sum(p.net_cents)::bigint AS net_cents
-    FROM paid p JOIN unnest($6::int[]) w (days) ON p.conversion_at < p.acquired_at + make_interval(days => w.days + 1)
-     AND p.acquired_at + make_interval(days => w.days + 1) <= $7 GROUP BY 1, 2
-)
-SELECT point, days, subscribers, matured, coalesce(gross_cents, 0) AS gross_cents, coalesce(net_cents, 0) AS net_cents
-FROM acquired LEFT JOIN earned USING (point, days);
+-- Per acquisition period (from each of the moments $4 to the next): its fans; per window those whose window was over at $6, by the
+-- quarter of an hour in which they subscribed, and what these brought in it. $5: the days that are not told as a whole.
+SELECT width_bucket(start, $4::timestamptz[]) AS point, sum(subscribers) AS subscribers,
+       sum(subscribers) FILTER (WHERE age >= interval '1 days') AS matured_0, sum(gross_0) FILTER (WHERE age >= interval '1 days') AS gross_0, sum(net_0) FILTER (WHERE age >= interval '1 days') AS net_0,
+       sum(subscribers) FILTER (WHERE age >= interval '2 days') AS matured_1, sum(gross_1) FILTER (WHERE age >= interval '2 days') AS gross_1, sum(net_1) FILTER (WHERE age >= interval '2 days') AS net_1,
+       sum(subscribers) FILTER (WHERE age >= interval '4 days') AS matured_3, sum(gross_3) FILTER (WHERE age >= interval '4 days') AS gross_3, sum(net_3) FILTER (WHERE age >= interval '4 days') AS net_3,
+       sum(subscribers) FILTER (WHERE age >= interval '8 days') AS matured_7, sum(gross_7) FILTER (WHERE age >= interval '8 days') AS gross_7, sum(net_7) FILTER (WHERE age >= interval '8 days') AS net_7,
+       sum(subscribers) FILTER (WHERE age >= interval '15 days') AS matured_14, sum(gross_14) FILTER (WHERE age >= interval '15 days') AS gross_14, sum(net_14) FILTER (WHERE age >= interval '15 days') AS net_14,
+       sum(subscribers) FILTER (WHERE age >= interval '31 days') AS matured_30, sum(gross_30) FILTER (WHERE age >= interval '31 days') AS gross_30, sum(net_30) FILTER (WHERE age >= interval '31 days') AS net_30,
+       sum(subscribers) FILTER (WHERE age >= interval '61 days') AS matured_60, sum(gross_60) FILTER (WHERE age >= interval '61 days') AS gross_60, sum(net_60) FILTER (WHERE age >= interval '61 days') AS net_60,
+       sum(subscribers) FILTER (WHERE age >= interval '91 days') AS matured_90, sum(gross_90) FILTER (WHERE age >= interval '91 days') AS gross_90, sum(net_90) FILTER (WHERE age >= interval '91 days') AS net_90,
+       sum(subscribers) FILTER (WHERE age >= interval '181 days') AS matured_180, sum(gross_180) FILTER (WHERE age >= interval '181 days') AS gross_180, sum(net_180) FILTER (WHERE age >= interval '181 days') AS net_180,
+       sum(subscribers) FILTER (WHERE age >= interval '366 days') AS matured_365, sum(gross_365) FILTER (WHERE age >= interval '366 days') AS gross_365, sum(net_365) FILTER (WHERE age >= interval '366 days') AS net_365
+FROM (
+    SELECT *, interval '1 day' AS lasts FROM cohort_days WHERE scope_id = ANY($1) AND start >= $2 AND start + interval '1 day' <= $3 AND start <> ALL($5::timestamptz[])
+    UNION ALL
+    SELECT q.*, interval '15 minutes' FROM unnest($5::timestamptz[]) d (day) JOIN cohort_quarters q ON q.scope_id = ANY($1)
+       AND q.start >= d.day AND q.start < d.day + interval '1 day' AND q.start >= $2 AND q.start < $3
+) cohorts CROSS JOIN LATERAL (SELECT $6::timestamptz - start - lasts AS age) a GROUP BY 1;

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import structlog
 
 from tracker.reports.filters import Store
+from tracker.reports.spans import BLOCKS
 from tracker.stores.postgres import AWAY, Connection, Pool
 from tracker.stores.queries import load_queries
 
@@ -24,6 +25,7 @@ ROLLUP_LOCK = 0x436C6272  # "Clbr": one rollup job at a time
 LISTED_VALUES = 2000  # per smart link and dimension; see report_listed
 NOTES_AT_ONCE = 30  # some 60,000 clicks
 MARKS_AT_ONCE = 5000
+FANS_AT_ONCE = 5000
 REST_SECONDS, LONGEST_REST_SECONDS = 1.0, 30.0
 REST_RATIO = 9  # rests nine times as long as a run took: while it keeps up, it takes at most a tenth of a core
 RUN_TIMEOUT_SECONDS = 600.0
@@ -33,7 +35,9 @@ SEE = (
 )  # fmt: skip
 ADD = (
     "number_values", "list_values", "key", "plan_freely", "add_quarters", "add_days", "add_breakdown_hours", "add_breakdown_days",
+    "add_breakdown_blocks",
 )  # fmt: skip
+COHORTS = ("see_cohorts", "forget_fans", "tell_fans", "add_cohort_quarters", "add_cohort_days")
 
 
 class Settled(NamedTuple):
@@ -96,6 +100,10 @@ async def _run(connection: Connection, notes: int, marks: int) -> Settled:
     taken_marks: int = await connection.fetchval(
         SQL["take_marks"], marks, taken_notes < notes, timeout=RUN_TIMEOUT_SECONDS
     )
+    taken_fans: int = await connection.fetchval(SQL["take_fans"], FANS_AT_ONCE, timeout=RUN_TIMEOUT_SECONDS)
+    if taken_fans:
+        for name in COHORTS:
+            await connection.execute(SQL[name], timeout=RUN_TIMEOUT_SECONDS)
     if taken_notes or taken_marks:
         for name in SEE:
             await connection.execute(SQL[name], timeout=RUN_TIMEOUT_SECONDS)
@@ -104,4 +112,18 @@ async def _run(connection: Connection, notes: int, marks: int) -> Settled:
         await connection.execute(SQL["choose_values"], LISTED_VALUES, timeout=RUN_TIMEOUT_SECONDS)
         for name in ADD:
             await connection.execute(SQL[name], timeout=RUN_TIMEOUT_SECONDS)
-    return Settled(taken_notes, taken_marks, more=taken_notes >= notes or taken_marks >= marks)
+    closed = await _close(connection)
+    more = closed or taken_notes >= notes or taken_marks >= marks or taken_fans >= FANS_AT_ONCE
+    return Settled(taken_notes, taken_marks, more=more)
+
+
+async def _close(connection: Connection) -> bool:
+    """Make the next blocks whose days are over; whether there were any."""
+    found = False
+    for days in BLOCKS:
+        if row := await connection.fetchrow(SQL["closable"], days):
+            await connection.execute(SQL["plan_freely"])
+            await connection.execute(SQL[f"close_{days}"], row["since"], row["until"], timeout=RUN_TIMEOUT_SECONDS)
+            await connection.execute(SQL["closed"], days, row["until"])
+            found = True
+    return found

@@ -19,6 +19,9 @@ CREATE TEMP TABLE IF NOT EXISTS valued (smart_link_id text COLLATE "C", hour tim
 CREATE TEMP TABLE IF NOT EXISTS fresh (smart_link_id text COLLATE "C", dimension smallint, value text COLLATE "C") ON COMMIT DELETE ROWS;
 CREATE TEMP TABLE IF NOT EXISTS keyed (smart_link_id text COLLATE "C", hour timestamptz, dimension smallint, key integer, amount bigint) ON COMMIT DELETE ROWS;
 
+CREATE TEMP TABLE IF NOT EXISTS fans_anew (account_id text, fan_id text, fan bigint) ON COMMIT DELETE ROWS;
+CREATE TEMP TABLE IF NOT EXISTS cohorts (smart_link_id text COLLATE "C", start timestamptz, fan bigint, subscribers integer, gross_0 bigint, gross_1 bigint, gross_3 bigint, gross_7 bigint, gross_14 bigint, gross_30 bigint, gross_60 bigint, gross_90 bigint, gross_180 bigint, gross_365 bigint, net_0 bigint, net_1 bigint, net_3 bigint, net_7 bigint, net_14 bigint, net_30 bigint, net_60 bigint, net_90 bigint, net_180 bigint, net_365 bigint) ON COMMIT DELETE ROWS;
+
 -- name: plan_by_index
 -- The workspace has no statistics that would say so.
 SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true),
@@ -26,11 +29,12 @@ SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 
 
 -- name: waiting
 -- Whether there is anything to do.
-SELECT EXISTS (SELECT FROM report_notes) OR EXISTS (SELECT FROM report_marks);
+SELECT EXISTS (SELECT FROM report_notes) OR EXISTS (SELECT FROM report_marks) OR EXISTS (SELECT FROM report_fan_marks);
 
 -- name: as_of
 -- Everything noted before this moment is counted.
-SELECT least((SELECT noted_at FROM report_notes ORDER BY note_id LIMIT 1), (SELECT noted_at FROM report_marks ORDER BY mark_id LIMIT 1), now());
+SELECT least((SELECT noted_at FROM report_notes ORDER BY note_id LIMIT 1), (SELECT noted_at FROM report_marks ORDER BY mark_id LIMIT 1),
+    (SELECT noted_at FROM report_fan_marks ORDER BY mark_id LIMIT 1), now());
 
 -- name: take_notes
 -- The oldest notes; they are gone when, and only when, this run is committed.
@@ -55,6 +59,16 @@ WITH gone AS (
         SELECT FROM (VALUES (hour), (hour - interval '30 days')) m (at)
         WHERE obj_description(to_regclass(to_char(m.at AT TIME ZONE 'UTC', '"clicks_"YYYY_MM')), 'pg_class') = 'thinned')
     RETURNING 1
+)
+SELECT count(*) FROM gone;
+
+-- name: take_fans
+-- Fans marked for their cohorts, the oldest marks.
+WITH gone AS (
+    DELETE FROM report_fan_marks WHERE mark_id IN (SELECT mark_id FROM report_fan_marks ORDER BY mark_id LIMIT $1)
+    RETURNING account_id, fan_id
+), kept AS (
+    INSERT INTO fans_anew SELECT DISTINCT account_id, fan_id, hashtextextended(account_id || ' ' || fan_id, 0) FROM gone RETURNING 1
 )
 SELECT count(*) FROM gone;
 
@@ -272,3 +286,138 @@ SELECT scope_id, dimension, day, coalesce(array_agg(key ORDER BY key) FILTER (WH
        coalesce(array_agg(amount ORDER BY key) FILTER (WHERE amount <> 0), '{}')
 FROM merged GROUP BY 1, 2, 3
 ON CONFLICT (scope_id, dimension, day) DO UPDATE SET keys = excluded.keys, amounts = excluded.amounts;
+
+-- name: add_breakdown_blocks
+-- The same per block of days, where blocks are made already.
+WITH changes AS (
+    SELECT x.scope_id, n.dimension, c.days, date_bin(make_interval(days => c.days), n.hour, 'epoch') AS start, key, sum(amount) AS amount
+    FROM keyed n JOIN report_closed c ON n.hour < c.until JOIN smart_links s USING (smart_link_id)
+    CROSS JOIN LATERAL (VALUES (s.smart_link_id), (s.account_id), (s.team_id)) x (scope_id)
+    GROUP BY 1, 2, 3, 4, 5
+), merged AS (
+    SELECT scope_id, dimension, days, start, key, sum(amount)::bigint AS amount FROM (
+        SELECT scope_id, dimension, days, start, key, amount FROM changes
+        UNION ALL
+        SELECT b.scope_id, b.dimension, b.days, b.start, u.key, u.amount FROM (SELECT DISTINCT scope_id, dimension, days, start FROM changes) o
+        JOIN breakdown_blocks b USING (scope_id, dimension, days, start) CROSS JOIN LATERAL unnest(b.keys, b.amounts) u (key, amount)
+    ) parts GROUP BY 1, 2, 3, 4, 5
+)
+INSERT INTO breakdown_blocks (scope_id, dimension, days, start, keys, amounts)
+SELECT scope_id, dimension, days, start, coalesce(array_agg(key ORDER BY key) FILTER (WHERE amount <> 0), '{}'),
+       coalesce(array_agg(amount ORDER BY key) FILTER (WHERE amount <> 0), '{}')
+FROM merged GROUP BY 1, 2, 3, 4
+ON CONFLICT (scope_id, dimension, days, start) DO UPDATE SET keys = excluded.keys, amounts = excluded.amounts;
+
+-- name: closable
+-- The next block of $1 days that is over, and whether what it is made of is there; late notes and marks change it like any other.
+SELECT since, since + make_interval(days => $1) AS until FROM (
+    SELECT coalesce(c.until, date_bin('64 days', (SELECT min(start) FROM report_days), 'epoch')) AS since FROM report_closed c WHERE c.days = $1
+) c WHERE since + make_interval(days => $1) <= now() - interval '2 days'
+  AND ($1 = 8 OR since + make_interval(days => $1) <= (SELECT until FROM report_closed WHERE days = 8));
+
+-- name: close_8
+-- Blocks of 8 days from their days.
+INSERT INTO breakdown_blocks (scope_id, dimension, days, start, keys, amounts)
+SELECT scope_id, dimension, 8, $1::timestamptz, array_agg(key ORDER BY key), array_agg(amount ORDER BY key) FROM (
+    SELECT b.scope_id, b.dimension, u.key, sum(u.amount)::bigint AS amount
+    FROM breakdown_days b CROSS JOIN LATERAL unnest(b.keys, b.amounts) u (key, amount)
+    WHERE b.day >= $1 AND b.day < $2 GROUP BY 1, 2, 3
+) cells WHERE amount <> 0 GROUP BY 1, 2;
+
+-- name: close_64
+-- Blocks of 64 days from those of 8.
+INSERT INTO breakdown_blocks (scope_id, dimension, days, start, keys, amounts)
+SELECT scope_id, dimension, 64, $1::timestamptz, array_agg(key ORDER BY key), array_agg(amount ORDER BY key) FROM (
+    SELECT b.scope_id, b.dimension, u.key, sum(u.amount)::bigint AS amount
+    FROM breakdown_blocks b CROSS JOIN LATERAL unnest(b.keys, b.amounts) u (key, amount)
+    WHERE b.days = 8 AND b.start >= $1 AND b.start < $2 GROUP BY 1, 2, 3
+) cells WHERE amount <> 0 GROUP BY 1, 2;
+
+-- name: closed
+-- From now on read as blocks.
+UPDATE report_closed SET until = $2 WHERE days = $1;
+
+-- name: see_cohorts
+-- What marked fans have brought the links they came through, less what they were told to have brought. A fan is acquired with the
+-- first subscription through a link; its own payment may be told ten minutes earlier (spec 11).
+INSERT INTO cohorts
+SELECT f.smart_link_id, f.start, f.fan, -1, -f.gross_0, -f.gross_1, -f.gross_3, -f.gross_7, -f.gross_14, -f.gross_30, -f.gross_60, -f.gross_90, -f.gross_180,
+       -f.gross_365, -f.net_0, -f.net_1, -f.net_3, -f.net_7, -f.net_14, -f.net_30, -f.net_60, -f.net_90, -f.net_180, -f.net_365
+FROM fans_anew a JOIN cohort_fans f ON f.fan = a.fan
+UNION ALL
+SELECT n.smart_link_id, date_bin('15 minutes', n.acquired_at, 'epoch'), n.fan, 1, coalesce(sum(gross_cents) FILTER (WHERE after < interval '1 days'), 0),
+       coalesce(sum(gross_cents) FILTER (WHERE after < interval '2 days'), 0),
+       coalesce(sum(gross_cents) FILTER (WHERE after < interval '4 days'), 0),
+       coalesce(sum(gross_cents) FILTER (WHERE after < interval '8 days'), 0),
+       coalesce(sum(gross_cents) FILTER (WHERE after < interval '15 days'), 0),
+       coalesce(sum(gross_cents) FILTER (WHERE after < interval '31 days'), 0),
+       coalesce(sum(gross_cents) FILTER (WHERE after < interval '61 days'), 0),
+       coalesce(sum(gross_cents) FILTER (WHERE after < interval '91 days'), 0),
+       coalesce(sum(gross_cents) FILTER (WHERE after < interval '181 days'), 0),
+       coalesce(sum(gross_cents) FILTER (WHERE after < interval '366 days'), 0),
+       coalesce(sum(net_cents) FILTER (WHERE after < interval '1 days'), 0),
+       coalesce(sum(net_cents) FILTER (WHERE after < interval '2 days'), 0),
+       coalesce(sum(net_cents) FILTER (WHERE after < interval '4 days'), 0),
+       coalesce(sum(net_cents) FILTER (WHERE after < interval '8 days'), 0),
+       coalesce(sum(net_cents) FILTER (WHERE after < interval '15 days'), 0),
+       coalesce(sum(net_cents) FILTER (WHERE after < interval '31 days'), 0),
+       coalesce(sum(net_cents) FILTER (WHERE after < interval '61 days'), 0),
+       coalesce(sum(net_cents) FILTER (WHERE after < interval '91 days'), 0),
+       coalesce(sum(net_cents) FILTER (WHERE after < interval '181 days'), 0),
+       coalesce(sum(net_cents) FILTER (WHERE after < interval '366 days'), 0)
+FROM (
+    SELECT c.smart_link_id, a.account_id, a.fan_id, a.fan, min(c.conversion_at) AS acquired_at
+    FROM fans_anew a JOIN conversions c ON c.account_id = a.account_id AND c.fan_id = a.fan_id
+    WHERE c.conversion_type = 'new_subscriber' AND c.retracted_at IS NULL GROUP BY 1, 2, 3, 4
+) n LEFT JOIN LATERAL (
+    SELECT r.gross_cents, r.net_cents, r.conversion_at - n.acquired_at AS after FROM revenue r
+    WHERE r.account_id = n.account_id AND r.fan_id = n.fan_id AND r.smart_link_id = n.smart_link_id
+      AND r.conversion_at >= n.acquired_at - interval '10 minutes'
+) p ON true GROUP BY n.smart_link_id, n.acquired_at, n.fan;
+
+-- name: forget_fans
+-- What they were told to have brought.
+DELETE FROM cohort_fans f USING fans_anew a WHERE f.fan = a.fan;
+
+-- name: tell_fans
+-- What they have brought.
+INSERT INTO cohort_fans SELECT fan, smart_link_id, start, gross_0, gross_1, gross_3, gross_7, gross_14, gross_30, gross_60, gross_90, gross_180, gross_365, net_0, net_1, net_3,
+       net_7, net_14, net_30, net_60, net_90, net_180, net_365 FROM cohorts WHERE subscribers > 0;
+
+-- name: add_cohort_quarters
+-- The difference, to the link, its account and its team.
+INSERT INTO cohort_quarters AS r
+SELECT x.scope_id, c.start, sum(subscribers), sum(gross_0), sum(gross_1), sum(gross_3), sum(gross_7), sum(gross_14), sum(gross_30), sum(gross_60), sum(gross_90),
+       sum(gross_180), sum(gross_365), sum(net_0), sum(net_1), sum(net_3), sum(net_7), sum(net_14), sum(net_30), sum(net_60),
+       sum(net_90), sum(net_180), sum(net_365)
+FROM cohorts c JOIN smart_links s USING (smart_link_id)
+CROSS JOIN LATERAL (VALUES (s.smart_link_id), (s.account_id), (s.team_id)) x (scope_id)
+GROUP BY 1, 2
+ON CONFLICT (scope_id, start) DO UPDATE SET subscribers = r.subscribers + excluded.subscribers,
+       gross_0 = r.gross_0 + excluded.gross_0, gross_1 = r.gross_1 + excluded.gross_1, gross_3 = r.gross_3 + excluded.gross_3,
+       gross_7 = r.gross_7 + excluded.gross_7, gross_14 = r.gross_14 + excluded.gross_14,
+       gross_30 = r.gross_30 + excluded.gross_30, gross_60 = r.gross_60 + excluded.gross_60,
+       gross_90 = r.gross_90 + excluded.gross_90, gross_180 = r.gross_180 + excluded.gross_180,
+       gross_365 = r.gross_365 + excluded.gross_365, net_0 = r.net_0 + excluded.net_0, net_1 = r.net_1 + excluded.net_1,
+       net_3 = r.net_3 + excluded.net_3, net_7 = r.net_7 + excluded.net_7, net_14 = r.net_14 + excluded.net_14,
+       net_30 = r.net_30 + excluded.net_30, net_60 = r.net_60 + excluded.net_60, net_90 = r.net_90 + excluded.net_90,
+       net_180 = r.net_180 + excluded.net_180, net_365 = r.net_365 + excluded.net_365;
+
+-- name: add_cohort_days
+-- The difference, to the link, its account and its team.
+INSERT INTO cohort_days AS r
+SELECT x.scope_id, date_trunc('day', c.start, 'UTC'), sum(subscribers), sum(gross_0), sum(gross_1), sum(gross_3), sum(gross_7), sum(gross_14), sum(gross_30), sum(gross_60), sum(gross_90),
+       sum(gross_180), sum(gross_365), sum(net_0), sum(net_1), sum(net_3), sum(net_7), sum(net_14), sum(net_30), sum(net_60),
+       sum(net_90), sum(net_180), sum(net_365)
+FROM cohorts c JOIN smart_links s USING (smart_link_id)
+CROSS JOIN LATERAL (VALUES (s.smart_link_id), (s.account_id), (s.team_id)) x (scope_id)
+GROUP BY 1, 2
+ON CONFLICT (scope_id, start) DO UPDATE SET subscribers = r.subscribers + excluded.subscribers,
+       gross_0 = r.gross_0 + excluded.gross_0, gross_1 = r.gross_1 + excluded.gross_1, gross_3 = r.gross_3 + excluded.gross_3,
+       gross_7 = r.gross_7 + excluded.gross_7, gross_14 = r.gross_14 + excluded.gross_14,
+       gross_30 = r.gross_30 + excluded.gross_30, gross_60 = r.gross_60 + excluded.gross_60,
+       gross_90 = r.gross_90 + excluded.gross_90, gross_180 = r.gross_180 + excluded.gross_180,
+       gross_365 = r.gross_365 + excluded.gross_365, net_0 = r.net_0 + excluded.net_0, net_1 = r.net_1 + excluded.net_1,
+       net_3 = r.net_3 + excluded.net_3, net_7 = r.net_7 + excluded.net_7, net_14 = r.net_14 + excluded.net_14,
+       net_30 = r.net_30 + excluded.net_30, net_60 = r.net_60 + excluded.net_60, net_90 = r.net_90 + excluded.net_90,
+       net_180 = r.net_180 + excluded.net_180, net_365 = r.net_365 + excluded.net_365;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ from tracker.reports.ranges import Range
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+BLOCKS = (8, 64)  # days that breakdowns are kept for together, once they are over
 
 
 class Span(NamedTuple):
@@ -36,6 +38,32 @@ def by_hours(covered: Range) -> Span:
         return Span(start, start, start, start, ((covered.start, covered.end),))
     pieces = ((covered.start, start), (end, covered.end))
     return _split(start, end)._replace(rest=tuple(piece for piece in pieces if piece[0] < piece[1]))
+
+
+class Blocks(NamedTuple):
+    """The days from `since` to `until` as blocks: how many days each has, and where it starts."""
+
+    since: datetime
+    until: datetime
+    days: list[int]
+    starts: list[datetime]
+
+
+def in_blocks(first_day: datetime, end_day: datetime, closed: Mapping[int, datetime | None]) -> Blocks:
+    """The fewest blocks, of those made up to `closed`, for as many days between these midnights (UTC) as they can tell."""
+    small, large = (timedelta(days=days) for days in BLOCKS)
+    at = since = _up(first_day, small)
+    days, starts = [], []
+    while True:
+        for size in (large, small):
+            until = closed.get(size.days)
+            if until is not None and at == _down(at, size) and at + size <= min(until, end_day):
+                days.append(size.days)
+                starts.append(at)
+                at += size
+                break
+        else:
+            return Blocks(since, at, days, starts) if starts else Blocks(end_day, end_day, [], [])
 
 
 def _split(start: datetime, end: datetime) -> Span:

@@ -73,6 +73,11 @@ async def seed(pool: Pool, clicks: int = 60, seed: int = 5) -> Seeded:
                 "INSERT INTO visits (visit_id, click_id, account_id, visited_at, visitor_by) VALUES ($1, $2, $3, $4, 'cookie')",
                 *visit.values(),
             )
+            await pool.execute(
+                "UPDATE clicks SET gross_clicks = gross_clicks + 1, last_visit_at = greatest(last_visit_at, $2) WHERE click_id = $1",
+                visit["click_id"],
+                later,
+            )
             if team == "t1":
                 found.visits.append(visit | {"click": click})
         if not click["is_bot"] and rng.random() < 0.6:

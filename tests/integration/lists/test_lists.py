@@ -28,9 +28,13 @@ def click_ids(found: Seeded, *, bots: bool = True, repeats: bool = True, links: 
     return sorted(ids, reverse=True)
 
 
+@pytest.mark.parametrize("few", [clicks.FEW, -1])  # links with few clicks are read in another way
 @pytest.mark.parametrize("bots", [True, False])
 @pytest.mark.parametrize("repeats", [True, False])
-async def test_clicks_and_their_repeats_in_order(pool: Pool, rows: Seeded, bots: bool, repeats: bool) -> None:
+async def test_clicks_and_their_repeats_in_order(
+    pool: Pool, rows: Seeded, monkeypatch: pytest.MonkeyPatch, bots: bool, repeats: bool, few: int
+) -> None:
+    monkeypatch.setattr(clicks, "FEW", few)
     wanted = clicks.Wanted(include_bots=bots, include_duplicates=repeats)
     expected = click_ids(rows, bots=bots, repeats=repeats)
     listed = await clicks.page(pool, "t1", wanted, limit=1000)
@@ -151,3 +155,21 @@ def _worth(rows: Seeded) -> dict[str, int]:
         for each in rows.conversions
         if each["type"] == "new_transaction"
     }
+
+
+async def test_a_search_through_too_many_clicks_is_refused(pool: Pool, rows: Seeded) -> None:
+    await pool.execute(
+        "INSERT INTO report_days VALUES ($1, $2, 200001, 0, 0, 0, 0, 0, 0, 0)", LINKS[0], START + timedelta(days=1)
+    )
+    with pytest.raises(Invalid) as refused:
+        await clicks.page(pool, "t1", clicks.Wanted(search="e3"), limit=10)
+    assert "200,001 clicks" in refused.value.errors["search"][0]
+    since = START + timedelta(days=2)
+    found = await clicks.page(pool, "t1", clicks.Wanted(search="e3", since=since), limit=1000)
+    own = [each for each in rows.clicks if each["ecid"] == "e3"]
+    times = [each["clicked_at"] for each in own]
+    times += [each["visited_at"] for each in rows.visits if each["click"] in own]
+    assert len(found) == sum(at >= since for at in times) > 0
+    visit = rows.visits[0]
+    listed = await clicks.page(pool, "t1", clicks.Wanted(search=visit["visit_id"].upper()), limit=10)
+    assert [row["id"] for row in listed] == [visit["visit_id"]]

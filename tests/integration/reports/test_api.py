@@ -11,9 +11,9 @@ import pytest
 
 from tests.integration.reports import world
 from tests.integration.reports.world import History
+from tracker.access.keys import make_key
 from tracker.api.app import create_app
-from tracker.api.auth import make_key
-from tracker.api.services import Services
+from tracker.management.services import Services
 from tracker.reports.rollups import settle_all
 from tracker.secrets import Secrets
 from tracker.settings import Settings

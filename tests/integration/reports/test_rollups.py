@@ -28,6 +28,11 @@ TABLES = (
     "report_values",
     "report_listed",
     "report_spenders",
+    "breakdown_blocks",
+    "report_closed",
+    "cohort_fans",
+    "cohort_quarters",
+    "cohort_days",
 )
 
 
@@ -48,6 +53,7 @@ async def state(pool: Pool) -> dict[str, Any]:
     return kept | {
         "notes": await pool.fetchval("SELECT count(*) FROM report_notes"),
         "marks": await pool.fetchval("SELECT count(*) FROM report_marks"),
+        "fans": await pool.fetchval("SELECT count(*) FROM report_fan_marks"),
     }
 
 
@@ -59,10 +65,11 @@ async def test_a_crash_at_any_step_changes_nothing(pool: Pool, monkeypatch: pyte
     history = await lived(pool, 11)
     await rollups.settle_all(pool)
     await history.live(6, nothing)
+    await pool.execute("DELETE FROM breakdown_blocks; UPDATE report_closed SET until = NULL")
     before = await state(pool)
     assert before["notes"]
     assert before["marks"]
-    for step in (*rollups.SEE, "count", "value", *rollups.ADD):
+    for step in (*rollups.SEE, "count", "value", *rollups.ADD, *rollups.COHORTS, "close_8", "closed"):
         with monkeypatch.context() as broken:
             broken.setitem(
                 rollups.SQL,
@@ -92,7 +99,7 @@ async def test_workers_side_by_side_count_once(pool: Pool, database_url: str) ->
 
 async def test_what_was_there_before_the_rollups_is_counted(pool: Pool) -> None:
     await lived(pool, 13)
-    for table in (*TABLES, "report_notes", "report_marks"):
+    for table in (*TABLES, "report_notes", "report_marks", "report_fan_marks"):
         await pool.execute(f"DROP TABLE {table}")
     await pool.execute("DROP FUNCTION mark_sales CASCADE; DROP FUNCTION referrer_host, ulid_from, ulid_time")
     await pool.execute(next(sql for number, _, sql in postgres.migrations() if number == 2))
@@ -135,7 +142,8 @@ async def test_only_the_first_values_are_listed_and_none_is_lost(pool: Pool, mon
 async def test_as_of_is_the_oldest_thing_not_counted(pool: Pool) -> None:
     await lived(pool, 15, steps=2)
     oldest = await pool.fetchval(
-        "SELECT least((SELECT min(noted_at) FROM report_notes), (SELECT min(noted_at) FROM report_marks))"
+        "SELECT least((SELECT min(noted_at) FROM report_notes), (SELECT min(noted_at) FROM report_marks),"
+        " (SELECT min(noted_at) FROM report_fan_marks))"
     )
     assert await rollups.as_of(pool) == oldest
     await rollups.settle_all(pool)
@@ -150,6 +158,7 @@ async def test_cohorts_are_what_fans_brought_after_so_many_days(pool: Pool) -> N
         for after in (timedelta(minutes=-9), timedelta(hours=12), timedelta(hours=36), timedelta(days=5)):
             of = row["account_id"], row["smart_link_id"], row["click_id"], row["fan_id"]
             await history.insert(*of, "new_transaction", row["conversion_at"] + after, 1000)
+    await rollups.settle_all(pool)
     found = await cohort_arps(pool, "team1", None, covered, "net", now=now)
     rows = await pool.fetch("SELECT * FROM conversions WHERE retracted_at IS NULL AND team_id = 'team1'")
     fans: dict[tuple[str, str, str], datetime] = {}
@@ -160,7 +169,7 @@ async def test_cohorts_are_what_fans_brought_after_so_many_days(pool: Pool) -> N
     paid = await pool.fetch("SELECT * FROM revenue WHERE team_id = 'team1'")
     assert found.total.subscribers == len(fans) > 3, history.numbers
     for window in WINDOWS:
-        ready = {key: at for key, at in fans.items() if (now - at).total_seconds() >= (window + 1) * 86400}
+        ready = {key: at for key, at in fans.items() if at < now - timedelta(days=window + 1)}
         cents = 0
         for row in paid:
             at = ready.get((row["smart_link_id"], row["account_id"], row["fan_id"]))

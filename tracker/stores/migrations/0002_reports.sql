@@ -75,6 +75,53 @@ CREATE TABLE breakdown_days (
     PRIMARY KEY (scope_id, dimension, day)
 ) WITH (fillfactor = 85);
 
+-- The days of breakdown_days in blocks of 8 and of 64 (counted from 1970-01-01), so that a year reads some twenty rows. A block is
+-- made once its days are over, and kept true after that: report_closed says up to when there are any.
+CREATE TABLE breakdown_blocks (
+    scope_id  text COLLATE "C" NOT NULL,
+    dimension smallint NOT NULL,
+    days      smallint NOT NULL,
+    start     timestamptz NOT NULL,
+    keys      integer[] NOT NULL,
+    amounts   bigint[] NOT NULL,
+    PRIMARY KEY (scope_id, dimension, days, start)
+) WITH (fillfactor = 85);
+CREATE TABLE report_closed (
+    days  smallint PRIMARY KEY,
+    until timestamptz                                 -- NULL: nothing yet
+);
+INSERT INTO report_closed (days) VALUES (8), (64);
+
+-- Fans whose cohorts are to be told anew, marked like hours.
+CREATE TABLE report_fan_marks (
+    mark_id    bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    account_id text NOT NULL,
+    fan_id     text NOT NULL,
+    noted_at   timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+-- What a fan (a hash, as in report_spenders) won through a smart link has brought that link: cents within 1, 2, 4, 8, … 366 days,
+-- for the windows of cohorts.WINDOWS. start: the quarter of an hour in which the fan subscribed. Kept to be taken back.
+CREATE TABLE cohort_fans (
+    fan           bigint NOT NULL,
+    smart_link_id text COLLATE "C" NOT NULL,
+    start         timestamptz NOT NULL,
+    gross_0 bigint NOT NULL, gross_1 bigint NOT NULL, gross_3 bigint NOT NULL, gross_7 bigint NOT NULL, gross_14 bigint NOT NULL, gross_30 bigint NOT NULL, gross_60 bigint NOT NULL, gross_90 bigint NOT NULL, gross_180 bigint NOT NULL, gross_365 bigint NOT NULL,
+    net_0 bigint NOT NULL, net_1 bigint NOT NULL, net_3 bigint NOT NULL, net_7 bigint NOT NULL, net_14 bigint NOT NULL, net_30 bigint NOT NULL, net_60 bigint NOT NULL, net_90 bigint NOT NULL, net_180 bigint NOT NULL, net_365 bigint NOT NULL,
+    PRIMARY KEY (fan, smart_link_id)
+);
+
+-- The same added up per scope and quarter of an hour, and per day (UTC).
+CREATE TABLE cohort_quarters (
+    scope_id    text COLLATE "C" NOT NULL,
+    start       timestamptz NOT NULL,
+    subscribers integer NOT NULL,
+    gross_0 bigint NOT NULL, gross_1 bigint NOT NULL, gross_3 bigint NOT NULL, gross_7 bigint NOT NULL, gross_14 bigint NOT NULL, gross_30 bigint NOT NULL, gross_60 bigint NOT NULL, gross_90 bigint NOT NULL, gross_180 bigint NOT NULL, gross_365 bigint NOT NULL,
+    net_0 bigint NOT NULL, net_1 bigint NOT NULL, net_3 bigint NOT NULL, net_7 bigint NOT NULL, net_14 bigint NOT NULL, net_30 bigint NOT NULL, net_60 bigint NOT NULL, net_90 bigint NOT NULL, net_180 bigint NOT NULL, net_365 bigint NOT NULL,
+    PRIMARY KEY (scope_id, start)
+) WITH (fillfactor = 85);
+CREATE TABLE cohort_days (LIKE cohort_quarters INCLUDING ALL) WITH (fillfactor = 85);
+
 -- Who paid something that was not taken back, per quarter of an hour. fan: 64 bits of a hash of account and fan: spenders are
 -- counted, not named, and two of a million fans share a number once in forty million installations.
 CREATE TABLE report_spenders (
@@ -108,6 +155,8 @@ BEGIN
             SELECT v.smart_link_id, v.conversion_at FROM new_rows t JOIN conversions v ON v.account_id = t.account_id
                AND v.fan_id = t.fan_id AND v.transaction_id = t.transaction_id AND v.conversion_type = 'new_transaction'
             WHERE t.conversion_type = 'transaction_status') n;
+        INSERT INTO report_fan_marks (account_id, fan_id) SELECT DISTINCT account_id, fan_id FROM new_rows
+        WHERE conversion_type IN ('new_subscriber', 'new_transaction', 'transaction_status');
     END IF;
     IF TG_OP <> 'INSERT' THEN
         INSERT INTO report_marks (kind, smart_link_id, hour)
@@ -117,6 +166,8 @@ BEGIN
             SELECT v.smart_link_id, v.conversion_at FROM old_rows t JOIN conversions v ON v.account_id = t.account_id
                AND v.fan_id = t.fan_id AND v.transaction_id = t.transaction_id AND v.conversion_type = 'new_transaction'
             WHERE t.conversion_type = 'transaction_status') n;
+        INSERT INTO report_fan_marks (account_id, fan_id) SELECT DISTINCT account_id, fan_id FROM old_rows
+        WHERE conversion_type IN ('new_subscriber', 'new_transaction', 'transaction_status');
     END IF;
     RETURN NULL;
 END $$;
@@ -134,6 +185,7 @@ UNION
 SELECT 'clicks', c.smart_link_id, date_trunc('hour', v.visited_at, 'UTC') FROM visits v JOIN clicks c USING (click_id) ORDER BY 3;
 INSERT INTO report_marks (kind, smart_link_id, hour)
 SELECT DISTINCT 'sales', smart_link_id, date_trunc('hour', conversion_at, 'UTC') FROM conversions ORDER BY 3;
+INSERT INTO report_fan_marks (account_id, fan_id) SELECT DISTINCT account_id, fan_id FROM conversions;
 INSERT INTO report_notes (prefetch_links, prefetch_times)
 SELECT array_agg(smart_link_id), array_agg(ulid_time(visit_id))
 FROM (SELECT visit_id, smart_link_id, row_number() OVER (ORDER BY visit_id) / 10000 AS part FROM prefetches) p GROUP BY part;
