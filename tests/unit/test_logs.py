@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 WORK = """
 import resource, structlog
 from tracker.logs import configure
@@ -33,3 +35,31 @@ def test_a_full_disk_under_the_log_stops_nothing(tmp_path: Path, repo_root: Path
     assert "first" in lines
     assert "last" in lines
     assert "no room" not in lines
+
+
+TRACEBACK = """
+import logging, sys, structlog
+from tracker.logs import configure
+configure("edge", "info", sys.argv[1])
+
+def work():
+    password = "hunter2" * 2
+    try:
+        raise ValueError("no such thing")
+    except ValueError:
+        structlog.get_logger().exception("failed")
+        logging.getLogger("library").exception("failed too")
+
+work()
+"""
+
+
+@pytest.mark.parametrize("form", ["console", "json"])
+def test_a_traceback_shows_no_values_of_variables(form: str, repo_root: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", TRACEBACK, form],
+        stderr=subprocess.PIPE, cwd=repo_root, env=os.environ | {"PYTHONPATH": str(repo_root)}, text=True, check=True,
+    )  # fmt: skip
+    assert done.stderr.count("ValueError: no such thing") == 2
+    assert "hunter2hunter2" not in done.stderr
+    assert "Remove `format_exc_info`" not in done.stderr

@@ -9,8 +9,9 @@ from litestar.di import NamedDependency
 from litestar.exceptions import NotFoundException
 from prometheus_client import CollectorRegistry, generate_latest
 
-from tracker.api.services import Services
-from tracker.metrics.monitor import CONTENT_TYPE, is_forwarded
+from tracker.management.services import Services
+from tracker.metrics.forwarded import is_forwarded
+from tracker.metrics.monitor import CONTENT_TYPE
 from tracker.metrics.readiness import store_problems
 
 

@@ -20,6 +20,7 @@ from tracker.edge.metrics import Metrics
 from tracker.edge.protocol import NOT_PLAIN, Exchange
 from tracker.edge.spill import Spill
 from tracker.edge.visitor import VisitorCookie
+from tracker.metrics.forwarded import is_forwarded
 
 Scope = dict[str, Any]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -99,7 +100,7 @@ class Edge:
             trouble, degraded = self.trouble(), self.degraded()
             text = trouble or (f"ok, degraded: {degraded}" if degraded else "ok")
             await self._small(send, 503 if trouble else 200, text.encode() + b"\n")
-        elif path == "/metrics":
+        elif path == "/metrics" and not is_forwarded(scope["headers"]):
             await self._small(send, 200, self.metrics.render())
         else:
             await self._small(send, 404, b"not found\n")

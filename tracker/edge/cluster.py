@@ -100,6 +100,11 @@ class ClusterPipeline:
         """How often a breaker opened."""
         return self._opened + sum(way.opened for way in self._nodes.values())
 
+    def reaches(self, key: str) -> bool:
+        """Whether commands for `key` are being sent."""
+        way = self._of(key)
+        return way is not None and way.up
+
     async def start(self, wait_seconds: float) -> bool:
         """Begin connecting; wait up to `wait_seconds` until all masters are. Returns whether they are."""
         self._task = asyncio.get_running_loop().create_task(self._follow())
@@ -206,13 +211,9 @@ class ClusterPipeline:
             self._timeout_ms,
             self._library,
             observe=self._observe,
-            on_up=self._came_up,
+            on_up=self._on_up,
             probe=lambda: self._probe_key(node),
         )
-
-    def _came_up(self) -> None:
-        if self.up:
-            self._on_up()
 
     def _options(self, node: Node) -> dict[str, Any]:
         host, port = node

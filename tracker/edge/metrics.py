@@ -23,9 +23,9 @@ class Metrics(Collector):
         self._buckets = [0] * (len(BUCKETS) + 1)
         self._claim_seconds = 0.0
         self._gauges: list[tuple[str, str, Callable[[], float]]] = []
-        self._registry = CollectorRegistry()
-        self._registry.register(self)
-        ProcessCollector(registry=self._registry)
+        self.registry = CollectorRegistry()
+        self.registry.register(self)
+        ProcessCollector(registry=self.registry)
 
     def gauge(self, name: str, help: str, read: Callable[[], float]) -> None:
         """Add a value that is read when metrics are asked for."""
@@ -58,4 +58,4 @@ class Metrics(Collector):
 
     def render(self) -> bytes:
         """All metrics in Prometheus' text format."""
-        return generate_latest(self._registry)
+        return generate_latest(self.registry)

@@ -28,7 +28,6 @@ REFUSALS_TO_OPEN = 5
 MAX_WAITING = 20_000  # claims in flight: beyond it Valkey is not keeping up, whatever the clock says
 WIRES = 4
 IDLE_SECONDS = 0.5
-_PING = pack(("PING",))
 PROBE_KEY = "cb:edge:probe"
 
 
@@ -73,6 +72,10 @@ class Pipeline:
     def up(self) -> bool:
         """Whether claims are being sent; False while the breaker is open."""
         return self._session is not None
+
+    def reaches(self, key: str) -> bool:
+        """Whether commands for `key` are being sent."""
+        return self.up
 
     async def start(self, wait_seconds: float) -> bool:
         """Begin connecting; wait up to `wait_seconds` for the first connection. Returns whether it stands."""
@@ -198,10 +201,8 @@ class Pipeline:
             self._on_up()
             while not session.lost.done():
                 await asyncio.wait([session.lost], timeout=IDLE_SECONDS)
-                if not session.waiting:
-                    self.submit(
-                        _PING, ""
-                    )  # a server that hangs while nobody clicks shall not surprise the first who does
+                if not session.waiting and self._ready() is session:
+                    session.ping()  # a server that hangs while nobody clicks shall not surprise the first who does
             self._open(session.lost.result())
 
     async def _connect(self) -> Session:

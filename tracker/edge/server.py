@@ -16,6 +16,7 @@ import structlog
 import uvicorn
 import uvloop
 
+from tracker.clicklog import log_key
 from tracker.edge.app import Edge
 from tracker.edge.claim import Library
 from tracker.edge.click import Clicks
@@ -31,6 +32,7 @@ from tracker.edge.standby import Standby
 from tracker.edge.visit import VisitReader
 from tracker.edge.visitor import Fingerprints, VisitorCookie
 from tracker.handover import inherited_listener, open_listener, tell_ready
+from tracker.metrics.monitor import Monitor, listening
 from tracker.secrets import Secrets, installation_key
 from tracker.settings import ConfigurationError, Settings
 from tracker.stores import valkey
@@ -74,7 +76,11 @@ class Service:
         )
         self.standby = Standby(self.client, library.stash_function, lambda: self.pipeline.up)
         self.replayer = Replayer(
-            settings.spill_path, self.spill, self.client, lambda: self.pipeline.up, self.standby.replayed
+            settings.spill_path,
+            self.spill,
+            self.client,
+            lambda shard: self.pipeline.reaches(log_key(shard)),
+            self.standby.replayed,
         )
         self.clicks = Clicks(
             pipeline=self.pipeline,
@@ -230,11 +236,26 @@ async def serve(settings: Settings) -> None:
         # looking for some every 700 objects, Python's default, is 3 % of the processor time for nothing.
         gc.freeze()
         gc.set_threshold(20_000, 20, 20)
-        await EdgeServer(server_config(service.app), service.app, DRAIN_SECONDS, handed is not None).serve(
-            sockets=[listener]
-        )
+        async with own_metrics(service, settings):
+            await EdgeServer(server_config(service.app), service.app, DRAIN_SECONDS, handed is not None).serve(
+                sockets=[listener]
+            )
     finally:
         await service.stop()
+
+
+def own_metrics(service: Service, settings: Settings) -> contextlib.AbstractAsyncContextManager[object]:
+    """Of several edges that share a port each has one of its own for Prometheus; while one takes over, both have."""
+    if settings.edge_workers < 2:
+        return contextlib.nullcontext()
+
+    async def problems() -> list[str]:
+        trouble = service.app.trouble()
+        return [trouble] if trouble else []
+
+    monitor = Monitor(service.metrics.registry, problems)
+    most = 2 * settings.edge_workers - 1
+    return listening(monitor, "edge", settings.metrics_host, settings.edge_metrics_port, most)
 
 
 def run(settings: Settings) -> None:

@@ -81,6 +81,8 @@ class Spill:
         self._path: Path | None = None
         self._size = 0
         self._pause_until = 0.0
+        self.shards: set[int] = set()
+        """Whose entries the file being written, or about to be, may hold."""
 
     @property
     def active_bytes(self) -> int:
@@ -99,6 +101,7 @@ class Spill:
             return False
         stored: asyncio.Future[bool] = loop.create_future()
         self._waiting.append((frame(entry), stored))
+        self.shards.add(entry.shard)
         if self._writer is None or self._writer.done():
             self._writer = loop.create_task(self._drain())
         done, _ = await asyncio.wait([stored], timeout=SLOW_DISK_SECONDS)
@@ -107,6 +110,8 @@ class Spill:
     async def seal(self) -> None:
         """Close the file being written, so that it can be replayed. The next append begins another."""
         await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
+        if not self.writing:
+            self.shards.clear()
 
     async def stop(self) -> None:
         """Finish what is being written and close."""

@@ -18,6 +18,7 @@ from tracker.edge.claim import ARGUMENTS, KEYS, pack
 
 CLAIMS_PER_CALL = 16
 
+PING = pack(("PING",))
 _NOTHING = object()
 Reply = Any  # bytes, int, list, None or hiredis.ReplyError
 Waiter = Callable[[Reply], Any]
@@ -49,9 +50,8 @@ class Wire(asyncio.Protocol):
         self._reader = hiredis.Reader(notEnoughData=_NOTHING)
         self._transport: asyncio.Transport | None = None
         self._waiters: deque[Waiter] = deque()
-        self._marks: deque[tuple[int, float, int]] = (
-            deque()
-        )  # per command: how many sent so far, when it left, its claims
+        # per command: how many sent so far, when it left, its claims, whether its time is one of a claim
+        self._marks: deque[tuple[int, float, int, bool]] = deque()
         self._sent = self._answered = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -74,13 +74,13 @@ class Wire(asyncio.Protocol):
         self._answered = answered
         marks = self._marks
         while marks and marks[0][0] <= answered:
-            _, left_at, claims = marks.popleft()
-            self._session.answered(left_at, claims)
+            _, left_at, claims, observed = marks.popleft()
+            self._session.answered(left_at, claims, observed)
 
-    def send(self, command: bytes, waiter: Waiter, now: float, claims: int = 1) -> None:
+    def send(self, command: bytes, waiter: Waiter, now: float, claims: int = 1, observed: bool = True) -> None:
         assert self._transport is not None
         self._sent += 1
-        self._marks.append((self._sent, now, claims))
+        self._marks.append((self._sent, now, claims, observed))
         self._waiters.append(waiter)
         self._transport.write(command)
 
@@ -118,14 +118,18 @@ class Session:
         self.lost: asyncio.Future[str] = loop.create_future()
 
     def ask(self, wire: Wire, command: bytes) -> asyncio.Future[Reply]:
-        """Send one command over one wire, now."""
+        """Send one command over one wire, now. Its time is not counted as a claim's."""
         reply = self._loop.create_future()
         self.waiting += 1
-        wire.send(command, answer(reply), self._loop.time())
+        wire.send(command, answer(reply), self._loop.time(), observed=False)
         return reply
 
+    def ping(self) -> None:
+        """Ask whether the server is there. Unanswered, it is as late as a claim."""
+        self.ask(self._wire(), PING)
+
     def submit(self, command: bytes, waiter: Waiter) -> None:
-        """Queue a packed command for the end of this turn of the loop."""
+        """Queue a packed command for the end of this turn of the loop. Its time counts as a claim's."""
         self._commands.append((command, waiter))
         self._due()
 
@@ -167,10 +171,11 @@ class Session:
         self._next = (self._next + 1) % len(self.wires)
         return self.wires[self._next]
 
-    def answered(self, left_at: float, claims: int) -> None:
+    def answered(self, left_at: float, claims: int, observed: bool) -> None:
         """Called by a wire when a command was answered."""
         self.waiting -= claims
-        self._observe(self._loop.time() - left_at, claims)
+        if observed:
+            self._observe(self._loop.time() - left_at, claims)
 
     def oldest(self) -> float | None:
         """When the oldest unanswered write left (loop time)."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -16,21 +16,16 @@ import structlog
 import uvicorn
 from prometheus_client import CollectorRegistry, generate_latest
 
-from tracker.metrics.readiness import Check
+from tracker.metrics.forwarded import is_forwarded
 
 log = structlog.get_logger()
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 BACKLOG = 16
-# A scrape comes directly. What a proxy passes on comes from outside, and our figures are nobody's business there.
-_FORWARDED = frozenset({b"x-forwarded-for", b"x-real-ip", b"forwarded", b"cf-connecting-ip", b"true-client-ip"})
 
 Refresh = Callable[[], Awaitable[None]]
-
-
-def is_forwarded(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Whether a request (ASGI headers) came through a proxy."""
-    return any(name.lower() in _FORWARDED for name, _ in headers)
+Check = Callable[[], Awaitable[list[str]]]
+"""What is wrong, one sentence each; nothing when the role can work. Never raises for a store that is away."""
 
 
 async def _no_refresh() -> None:
@@ -85,9 +80,10 @@ class _Quiet(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def listening(monitor: Monitor, role: str, host: str, port: int) -> AsyncIterator[int]:
-    """Serve `monitor` while the block runs; yields the port. A taken port is replaced by any free one, with a warning."""
-    listener = _bind(role, host, port)
+async def listening(monitor: Monitor, role: str, host: str, port: int, more: int = 0) -> AsyncIterator[int]:
+    """Serve `monitor` while the block runs; yields the port: the first free one of `port` and the `more` after it, else any,
+    with a warning."""
+    listener = _bind(role, host, range(port, port + more + 1) if port else ())
     if listener is None:
         yield 0
         return
@@ -107,8 +103,8 @@ async def listening(monitor: Monitor, role: str, host: str, port: int) -> AsyncI
         listener.close()
 
 
-def _bind(role: str, host: str, port: int) -> socket.socket | None:
-    for chosen in (port, 0):
+def _bind(role: str, host: str, ports: Sequence[int]) -> socket.socket | None:
+    for chosen in (*ports, 0):
         try:
             family, kind, protocol, _, address = socket.getaddrinfo(
                 host, chosen, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -122,7 +118,8 @@ def _bind(role: str, host: str, port: int) -> socket.socket | None:
                 listener.close()
                 raise
         except OSError as error:
-            log.warning("monitor.port_taken", role=role, host=host, port=chosen, error=error.strerror)
+            if not chosen or chosen == ports[-1]:
+                log.warning("monitor.port_taken", role=role, host=host, port=chosen, error=error.strerror)
         else:
             listener.setblocking(False)
             return listener

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 from tracker.stores.postgres import AWAY, Pool
 from tracker.stores.valkey import Client, RedisError
 
 LONGEST_WAIT = 2.0  # seconds a probe waits for a store
-
-Check = Callable[[], Awaitable[list[str]]]
-"""What is wrong, one sentence each; nothing when the role can work. Never raises for a store that is away."""
 
 
 async def store_problems(pool: Pool, redis: Client) -> list[str]:

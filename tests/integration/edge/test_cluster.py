@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from redis.crc import key_slot
 
 from loadtests.cluster.servers import ValkeyCluster
 from tests.integration.edge.conftest import ACCOUNT, PROFILE, RESERVE, SECRET, Clock, World, decode_entry
@@ -130,6 +131,36 @@ async def test_clicks_go_to_the_master_of_their_shard_and_follow_a_moved_slot(
             assert len({entry.click for entry in logged[f"move-{shard}-{number}"]}) == 1
         assert not logged[f"move-{shard}-{fans.answered[shard] - 1}"][0].spilled
     await cluster.move([log_key(0)], source)
+
+
+async def test_clicks_on_a_slot_that_is_moved_key_by_key_are_kept_and_come_into_the_log(
+    cluster: ValkeyCluster, world: World
+) -> None:
+    source = await cluster.master_of(log_key(1))
+    target = next(server for server in cluster.servers[:3] if server is not source)
+    slot = key_slot(log_key(1).encode())
+    source_id, target_id = await source.node_id(), await target.node_id()
+    fans = Fans(world, "ask")
+    await fans.more(5)
+    await target.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", source_id)
+    await source.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", target_id)
+    await fans.more(20)  # ASK and TRYAGAIN: neither of the two may make a record
+    assert list(world.settings.spill_path.glob("*.spill"))
+    while keys := await source.ask("CLUSTER", "GETKEYSINSLOT", slot, 100):
+        await source.ask("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "REPLACE", "KEYS", *keys)
+    await fans.more(20)
+    for server in (target, source):
+        await server.ask("CLUSTER", "SETSLOT", slot, "NODE", target_id)
+    await fans.more(20)
+    await fans.stop()
+    await until(lambda: _is_well(world))
+    logged = await _logged(world)
+    for shard in range(SHARDS):
+        for number in range(fans.answered[shard]):
+            assert len({entry.click for entry in logged[f"ask-{shard}-{number}"]}) == 1
+    assert any(logged[f"ask-1-{number}"][0].spilled for number in range(fans.answered[1]))
+    assert not any(logged[f"ask-{shard}-0"][0].spilled for shard in range(SHARDS))
+    await cluster.move([log_key(1)], source)
 
 
 async def test_a_changed_link_is_heard_of(cluster: ValkeyCluster, world: World) -> None:

@@ -17,6 +17,7 @@ import pytest
 from tests.integration.edge.conftest import LINK, PROFILE, RESERVE, SECRET, Clock, World, decode_entry
 from tracker.clicklog import Visit, log_key
 from tracker.edge.claim import Entry
+from tracker.edge.replay import Replayer
 from tracker.edge.server import Service
 from tracker.edge.spill import Spill, frame
 from tracker.settings import Settings
@@ -169,6 +170,20 @@ async def test_a_valkey_that_hangs_while_nobody_clicks_is_noticed(server: Embedd
         assert [entry.visit.ecid for entry in await entries(world)] == ["1", "2"]
 
 
+async def test_looking_whether_valkey_is_there_is_no_claim(server: EmbeddedValkey, tmp_path: Path) -> None:
+    async with edge(server, tmp_path) as world:
+
+        async def is_asked() -> bool:
+            asked = (await world.redis.info("commandstats")).get("cmdstat_ping", {"calls": 0})
+            return int(asked["calls"]) > 1
+
+        await until(is_asked)
+        assert b"clickbind_edge_claim_seconds_count 0.0" in (await world.request("/metrics")).body
+        await world.put_link()
+        await world.request()
+        assert b"clickbind_edge_claim_seconds_count 1.0" in (await world.request("/metrics")).body
+
+
 async def test_a_replay_cut_short_begins_again_and_changes_nothing(server: EmbeddedValkey, tmp_path: Path) -> None:
     folder = tmp_path / "edge" / "spill"
     left = Spill(folder)
@@ -300,3 +315,26 @@ def _frame(number: int) -> bytes:
     click = f"{number:026d}"
     visit = msgspec.msgpack.encode(Visit(click, 1, LINK, "acct_1", ecid=str(number)))
     return frame(Entry(0, visit, "click", click, "v", "new", RESERVE, "reserve"))
+
+
+async def test_a_shard_without_a_server_does_not_hold_up_the_others(server: EmbeddedValkey, tmp_path: Path) -> None:
+    spill = Spill(tmp_path / "spilled")
+    for number in range(6):
+        visit = Visit(f"01k5{number:022d}", number, LINK, "acct_1")
+        request = msgspec.msgpack.encode(visit)
+        assert await spill.append(Entry(number % 2, request, "bot", visit.visit_id, "", "new", "", "none"))
+    await spill.stop()
+    client = valkey.connect(f"unix://{server.socket}")
+    reached = {0}
+    replayer = Replayer(spill.folder, spill, client, reached.__contains__)
+    try:
+        assert await replayer.replay_all() == 3
+        assert [await client.xlen(log_key(shard)) for shard in (0, 1)] == [3, 0]
+        assert await replayer.replay_all() == 0
+        assert len(list(spill.folder.glob("*.spill"))) == 1
+        reached.add(1)
+        assert await replayer.replay_all() == 3
+        assert [await client.xlen(log_key(shard)) for shard in (0, 1)] == [3, 3]
+        assert not list(spill.folder.glob("*.spill"))
+    finally:
+        await valkey.close(client)

@@ -183,6 +183,8 @@ async def test_health_and_metrics(world: World) -> None:
     assert "clickbind_edge_clicks_unrecorded_total 0.0" in text
     assert "clickbind_edge_breaker_open 0.0" in text
     assert "clickbind_edge_claim_seconds_count" in text
+    for name in ("x-forwarded-for", "forwarded"):  # through a proxy: a stranger
+        assert (await world.request("/metrics", headers={name: "198.51.100.1"})).status == 404
     world.service.app.draining = True
     answer = await world.request("/health/ready")
     assert answer.status == 503

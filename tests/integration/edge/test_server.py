@@ -7,15 +7,17 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
 import pytest
 
 from tests.integration.edge.conftest import ACCOUNT, LINK, PHONE, PROFILE, RESERVE, SECRET, decode_entry
+from tests.integration.edge.test_degraded import until
 from tracker.clicklog import LINKS_KEY, EdgeLink, log_key, pool_key, pool_member
 from tracker.edge import protocol
 from tracker.stores import valkey
@@ -58,7 +60,9 @@ def get(path: bytes, *headers: bytes) -> bytes:
 
 
 @asynccontextmanager
-async def running(redis_url: str, folder: Path, port: int = 0) -> AsyncIterator[Process]:
+async def running(
+    redis_url: str, folder: Path, port: int = 0, options: Mapping[str, str] = MappingProxyType({})
+) -> AsyncIterator[Process]:
     """Starts the edge and waits until it listens; kills it at the end."""
     port = port or free_port()
     process = await asyncio.create_subprocess_exec(
@@ -66,7 +70,7 @@ async def running(redis_url: str, folder: Path, port: int = 0) -> AsyncIterator[
         env=os.environ | {
             "REDIS_URL": redis_url, "CLICKBIND_DATA_DIR": str(folder), "CLICKBIND_EDGE_PORT": str(port),
             "CLICKBIND_SECRET_KEY": SECRET, "CLICKBIND_CLAIM_TIMEOUT_MS": "2000",
-        },
+        } | dict(options),
     )  # fmt: skip
     try:
         async with asyncio.timeout(30):
@@ -330,3 +334,28 @@ async def test_connections_that_drip_are_closed(slow_server: int, first: bytes) 
                 closed = True
     dripping.cancel()
     writer.close()
+
+
+async def test_edges_that_share_a_port_have_each_its_own_for_metrics(redis_url: str, tmp_path: Path) -> None:
+    first = free_port()
+    several = {"CLICKBIND_EDGE_WORKERS": "2", "CLICKBIND_EDGE_METRICS_PORT": str(first)}
+
+    async def figures(port: int) -> bytes:
+        try:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        except ConnectionRefusedError:
+            return b""
+        writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        text = await reader.read(-1)
+        writer.close()
+        return text
+
+    async def both_tell() -> bool:
+        found = [await figures(port) for port in range(first, first + 4)]
+        processes = {
+            line for text in found for line in text.splitlines() if line.startswith(b"process_start_time_seconds ")
+        }
+        return sum(b"clickbind_edge_breaker_open 0.0" in text for text in found) == len(processes) == 2
+
+    async with running(redis_url, tmp_path, 0, several) as one, running(redis_url, tmp_path, one.port, several):
+        await until(both_tell)
