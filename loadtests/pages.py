@@ -17,9 +17,9 @@ import httpx
 
 from loadtests.report_times import TEAM, spread
 from loadtests.scratch import stores
+from tracker.access.keys import make_key
 from tracker.api.app import create_app
-from tracker.api.auth import make_key
-from tracker.api.services import Services
+from tracker.management.services import Services
 from tracker.secrets import Secrets
 from tracker.settings import Settings
 from tracker.stores import postgres, valkey

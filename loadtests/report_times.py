@@ -12,9 +12,9 @@ from typing import Any
 
 import httpx
 
+from tracker.access.keys import make_key
 from tracker.api.app import create_app
-from tracker.api.auth import make_key
-from tracker.api.services import Services
+from tracker.management.services import Services
 from tracker.reports.breakdowns import breakdown
 from tracker.reports.cohorts import cohort_arps
 from tracker.reports.filters import Filters

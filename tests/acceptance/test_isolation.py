@@ -20,7 +20,7 @@ from tracker.access import sessions
 from tracker.access.keys import make_key
 from tracker.access.permissions import GRANTABLE, OWN, PUBLIC, SIGNED_IN
 from tracker.api.app import create_app
-from tracker.api.services import Services
+from tracker.management.services import Services
 from tracker.secrets import Secrets
 from tracker.settings import Settings
 from tracker.stores.postgres import Pool
@@ -446,5 +446,7 @@ ALSO: dict[str, tuple[int, ...]] = {
 
 def _destructive(target: Target) -> tuple[int, int]:
     """Deletions last, parts before the whole."""
-    ends = target.method == "DELETE" or target.name == "POST /api/erasures" or target.path.endswith(("/remove", "/revoke"))
+    ends = (
+        target.method == "DELETE" or target.name == "POST /api/erasures" or target.path.endswith(("/remove", "/revoke"))
+    )
     return (ends, -len(target.path))

@@ -8,11 +8,11 @@ from litestar import delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
 
-from tracker.api.auth import Caller
+from tracker.access.caller import Caller
 from tracker.api.envelope import envelope
-from tracker.api.services import Services
 from tracker.management import accounts
 from tracker.management.accounts import Account, AccountChange, NewAccount
+from tracker.management.services import Services
 
 
 @post("/api/connected-accounts", status_code=201, permission="accounts.manage")

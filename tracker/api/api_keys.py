@@ -11,9 +11,9 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from tracker.access import keys
-from tracker.api.auth import Caller
+from tracker.access.caller import Caller
 from tracker.api.envelope import Limit, Offset, envelope, page
-from tracker.api.services import Services
+from tracker.management.services import Services
 
 
 class NewKey(msgspec.Struct, forbid_unknown_fields=True):

@@ -11,9 +11,9 @@ from litestar.params import QueryParameter
 
 from tracker.access import audit
 from tracker.access.audit import MAX_ID, Wanted
-from tracker.api.auth import Caller
+from tracker.access.caller import Caller
 from tracker.api.envelope import META, Limit, next_page
-from tracker.api.services import Services
+from tracker.management.services import Services
 
 Text = Annotated[str | None, QueryParameter(max_length=200)]
 

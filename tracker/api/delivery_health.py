@@ -8,10 +8,10 @@ from typing import Any
 from litestar import Request, get
 from litestar.di import NamedDependency
 
-from tracker.api.auth import Caller
+from tracker.access.caller import Caller
 from tracker.api.envelope import Limit, Offset, page
-from tracker.api.services import Services
 from tracker.management.delivery_health import Health, host, listed, sentence
+from tracker.management.services import Services
 
 
 def row(health: Health, service_urls: dict[str, str], now: datetime) -> dict[str, Any]:

@@ -8,15 +8,15 @@ from litestar import Request, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
-from tracker.api.auth import Caller
+from tracker.access.caller import Caller
 from tracker.api.envelope import Limit, Offset, envelope, next_page, page
 from tracker.api.moments import span
-from tracker.api.services import Services
 from tracker.lists import deliveries
 from tracker.lists.deliveries import Delivery, State, Wanted
 from tracker.management import connections, destinations, postbacks
 from tracker.management.destinations import Replay
 from tracker.management.errors import not_found
+from tracker.management.services import Services
 
 DeliveryState = Annotated[State | None, QueryParameter(name="state")]
 

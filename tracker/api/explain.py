@@ -9,12 +9,12 @@ from litestar import get
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 
-from tracker.api.auth import Caller
+from tracker.access.caller import Caller
 from tracker.api.envelope import envelope
-from tracker.api.errors import Refused, not_found
-from tracker.api.services import Services
 from tracker.explain.explanation import Explanation, Kind
 from tracker.explain.load import Ambiguous, explain
+from tracker.management.errors import Refused, not_found
+from tracker.management.services import Services
 
 KINDS: dict[str, Kind] = {"fan": "fan", "conversion": "conversion", "click": "click"}
 

@@ -11,13 +11,13 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.response import Stream
 
-from tracker.api.auth import Caller
-from tracker.api.errors import Invalid, not_found
-from tracker.api.services import Services
+from tracker.access.caller import Caller
 from tracker.exports.columns import COLUMNS
 from tracker.exports.export import file_name, instant, listed, stream, zone
 from tracker.exports.formats import FORMATS
 from tracker.exports.rows import Wanted, decode
+from tracker.management.errors import Invalid, not_found
+from tracker.management.services import Services
 
 Rows = Annotated[int | None, QueryParameter(ge=1, description="The most rows; go on with the last row's cursor.")]
 STATES = ("waiting", "delivered", "skipped", "dead")

@@ -9,14 +9,14 @@ from litestar import Request, delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
-from tracker.api.auth import Caller
+from tracker.access.caller import Caller
 from tracker.api.envelope import Offset, envelope, next_page
 from tracker.api.moments import span
-from tracker.api.services import Services
 from tracker.api.smart_links import NO_COST, JoinedTags, Tags, either
 from tracker.api.stats import money
 from tracker.management import inventory
 from tracker.management.inventory import Link, NewTrackingLink, NewTrialLink, Wanted
+from tracker.management.services import Services
 from tracker.providers.base import LinkKind
 
 Asked = Request[Any, Any, Any]

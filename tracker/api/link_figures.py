@@ -9,14 +9,14 @@ from litestar import delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
-from tracker.api.auth import Caller
+from tracker.access.caller import Caller
 from tracker.api.envelope import Limit, Offset, envelope, next_page
 from tracker.api.inventory import Asked, kind_of
 from tracker.api.link_tags import TagList
 from tracker.api.moments import covered
-from tracker.api.services import Services
 from tracker.api.stats import ACQUISITION, Basis, cohort, money
 from tracker.management import earnings, inventory
+from tracker.management.services import Services
 
 MinSpend = Annotated[float, QueryParameter(name="minSpend", ge=0, le=10_000_000)]
 

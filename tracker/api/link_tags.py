@@ -9,10 +9,10 @@ from litestar import delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 
-from tracker.api.auth import Caller
+from tracker.access.caller import Caller
 from tracker.api.envelope import envelope
-from tracker.api.services import Services
 from tracker.management import tags
+from tracker.management.services import Services
 from tracker.management.tags import TagKind, Tags
 
 

@@ -10,10 +10,10 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
 from tracker.access import invitations, members, resets
+from tracker.access.caller import Caller
 from tracker.access.permissions import OWN
-from tracker.api.auth import Caller
 from tracker.api.envelope import envelope
-from tracker.api.services import Services
+from tracker.management.services import Services
 
 
 class RoleChange(msgspec.Struct, forbid_unknown_fields=True):

@@ -12,12 +12,12 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from postbacks.destinations import networks
-from tracker.api.auth import Caller
+from tracker.access.caller import Caller
 from tracker.api.envelope import Limit, Offset, envelope, page
-from tracker.api.services import Services
 from tracker.management import connections
 from tracker.management.connections import ConnectionChange, NewConnection
 from tracker.management.destinations import Destination
+from tracker.management.services import Services
 
 
 @post("/api/connections", status_code=201, permission="connections.manage")

@@ -9,10 +9,10 @@ import msgspec
 from litestar import get
 from litestar.di import NamedDependency
 
-from tracker.api.auth import Caller
+from tracker.access.caller import Caller
 from tracker.api.envelope import envelope
-from tracker.api.services import Services
 from tracker.inventory.pools import report
+from tracker.management.services import Services
 
 
 @get("/api/pools", permission="smart-links.view")

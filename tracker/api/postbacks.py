@@ -8,12 +8,12 @@ from litestar import Request, delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
-from tracker.api.auth import Caller
+from tracker.access.caller import Caller
 from tracker.api.envelope import Limit, Offset, envelope, page
-from tracker.api.services import Services
 from tracker.management import postbacks
 from tracker.management.destinations import Destination, Latest
 from tracker.management.postbacks import NewPostback, PostbackChange
+from tracker.management.services import Services
 
 
 @post("/api/smart-link-postbacks", status_code=201, permission="postbacks.manage")

@@ -9,10 +9,10 @@ from litestar import Request, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
-from tracker.api.auth import Caller
+from tracker.access.caller import Caller
 from tracker.api.envelope import Limit, Offset, envelope, page
-from tracker.api.errors import Invalid, not_found
-from tracker.api.services import Services
+from tracker.management.errors import Invalid, not_found
+from tracker.management.services import Services
 from tracker.protection.erasure import Erased, erase_fan, erase_visitor, erasures
 
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]

@@ -16,11 +16,11 @@ from litestar import Request, get
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromQuery, QueryParameter
 
-from tracker.api.auth import Caller
+from tracker.access.caller import Caller
 from tracker.api.envelope import Limit, Offset, csv, envelope, page
-from tracker.api.services import Services
 from tracker.attribution.credits import dollars
 from tracker.management.errors import Invalid
+from tracker.management.services import Services
 from tracker.reports import rollups
 from tracker.reports.breakdowns import breakdown
 from tracker.reports.cohorts import WINDOWS, Cohort, cohort_arps

@@ -9,7 +9,7 @@ import uvicorn
 
 from tracker.access import first_run
 from tracker.api.app import create_app
-from tracker.api.services import Services
+from tracker.management.services import Services
 from tracker.metrics.common import PoolUse, new_registry
 from tracker.metrics.requests import RequestTimes
 from tracker.rotation import adopt_hash_key

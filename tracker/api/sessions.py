@@ -14,12 +14,13 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
 from tracker.access import first_run, invitations, login, people, resets, sessions
+from tracker.access.caller import Caller
 from tracker.access.login import Login
 from tracker.access.permissions import PUBLIC, SIGNED_IN
-from tracker.api.auth import Caller, gate_of, session_of
+from tracker.api.auth import gate_of, session_of
 from tracker.api.envelope import envelope
-from tracker.api.services import Services
 from tracker.management.errors import Refused
+from tracker.management.services import Services
 from tracker.settings import Settings
 
 AnyRequest = Request[Any, Any, Any]

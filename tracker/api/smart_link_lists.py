@@ -9,14 +9,14 @@ from litestar import Request, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter
 
-from tracker.api.auth import Caller
+from tracker.access.caller import Caller
 from tracker.api.envelope import Limit, Offset, envelope, page
 from tracker.api.moments import covered, moment
 from tracker.api.rows import click_row, conversion_row, fan_row, spender_row
-from tracker.api.services import Services
 from tracker.api.stats import money
 from tracker.lists import clicks, conversions, fans
 from tracker.management import smart_links
+from tracker.management.services import Services
 from tracker.management.smart_links import SmartLink
 from tracker.reports.filters import Filters
 from tracker.reports.ranges import Range

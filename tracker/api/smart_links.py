@@ -9,11 +9,11 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from tracker.access import audit
-from tracker.api.auth import Caller
+from tracker.access.caller import Caller
 from tracker.api.envelope import Limit, Offset, csv, envelope, page
-from tracker.api.services import Services
 from tracker.attribution.credits import dollars
 from tracker.management import smart_links
+from tracker.management.services import Services
 from tracker.management.smart_links import NewSmartLink, SmartLink, SmartLinkChange, Wanted
 
 NO_COST = {

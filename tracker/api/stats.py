@@ -8,11 +8,11 @@ from litestar import get
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 
-from tracker.api.auth import Caller
+from tracker.access.caller import Caller
 from tracker.api.envelope import envelope
 from tracker.api.moments import covered
-from tracker.api.services import Services
 from tracker.management import smart_links
+from tracker.management.services import Services
 from tracker.reports.cohorts import WINDOWS, Cohort, cohort_arps
 from tracker.reports.filters import Filters
 from tracker.reports.series import Point, series

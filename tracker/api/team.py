@@ -10,10 +10,10 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
 from tracker.access import members
+from tracker.access.caller import Caller
 from tracker.access.permissions import ASSIGNABLE, CATEGORIES, GRANTABLE, OWN, ROLES, SIGNED_IN
-from tracker.api.auth import Caller
 from tracker.api.envelope import envelope
-from tracker.api.services import Services
+from tracker.management.services import Services
 
 
 class TeamName(msgspec.Struct, forbid_unknown_fields=True):

@@ -9,10 +9,10 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
 from postbacks.attempt import Tried
-from tracker.api.auth import Caller
+from tracker.access.caller import Caller
 from tracker.api.envelope import envelope
-from tracker.api.services import Services
 from tracker.management import connections, postbacks, trials
+from tracker.management.services import Services
 from tracker.management.trials import Trial
 
 

@@ -10,13 +10,13 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from postbacks.destinations.webhook import EVENTS, NAMES, example
-from tracker.api.auth import Caller
+from tracker.access.caller import Caller
 from tracker.api.envelope import Offset, envelope, page
 from tracker.api.moments import span
-from tracker.api.services import Services
 from tracker.management import webhooks
 from tracker.management.destinations import Destination
 from tracker.management.errors import not_found
+from tracker.management.services import Services
 from tracker.management.webhooks import NewWebhook, Told, WebhookChange
 
 Limit = Annotated[int, QueryParameter(ge=1, le=100)]

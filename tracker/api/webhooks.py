@@ -8,9 +8,9 @@ from litestar import Request, Response, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
-from tracker.api.services import Services
 from tracker.clicklog import WAKE_CHANNEL
 from tracker.inbox.receive import receive
+from tracker.management.services import Services
 from tracker.stores.valkey import RedisError
 
 BODY_LIMIT = 1 << 20

@@ -7,8 +7,8 @@ from typing import Any
 from litestar import get
 from litestar.di import NamedDependency
 
-from tracker.api.auth import Caller
-from tracker.api.services import Services
+from tracker.access.caller import Caller
+from tracker.management.services import Services
 from tracker.stores.queries import load_queries
 
 SQL = load_queries("tracker.api", "api.sql")

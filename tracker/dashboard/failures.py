@@ -10,9 +10,9 @@ import structlog
 from litestar import MediaType, Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 
-from tracker.api.errors import Invalid, Refused
 from tracker.dashboard.headers import add_headers
 from tracker.dashboard.rendering import page
+from tracker.management.errors import Invalid, Refused
 
 log = structlog.get_logger()
 

@@ -11,7 +11,7 @@ import pytest
 from tracker.access import passwords
 from tracker.access.passwords import Cost
 from tracker.api.app import create_app
-from tracker.api.services import Services
+from tracker.management.services import Services
 from tracker.secrets import Secrets
 from tracker.settings import Settings
 from tracker.stores.postgres import Pool

@@ -15,7 +15,7 @@ from tracker.access import passwords
 from tracker.access.keys import make_key
 from tracker.access.permissions import GRANTABLE
 from tracker.api.app import create_app
-from tracker.api.services import Services
+from tracker.management.services import Services
 from tracker.settings import Settings
 from tracker.stores import valkey
 from tracker.stores.postgres import Pool

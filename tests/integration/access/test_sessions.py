@@ -14,7 +14,7 @@ from tests.integration.access.people import enter, set_up
 from tracker.access import first_run
 from tracker.api.app import create_app
 from tracker.api.bootstrap import bootstrap
-from tracker.api.services import Services
+from tracker.management.services import Services
 from tracker.settings import Settings
 from tracker.stores.postgres import Pool
 

@@ -11,7 +11,7 @@ import pytest
 from tests.integration.lists.seed import LINKS, seed
 from tracker.access.keys import make_key
 from tracker.api.app import create_app
-from tracker.api.services import Services
+from tracker.management.services import Services
 from tracker.secrets import Secrets
 from tracker.settings import Settings
 from tracker.stores.postgres import Pool

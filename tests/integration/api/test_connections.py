@@ -15,9 +15,9 @@ from loadtests.emulators.receiver import running_receiver
 from postbacks.events import Event
 from tests.integration.postbacks.scene import FAST, dispatching, enqueue_all, until
 from tests.unit.postbacks.clicks import FACTS
+from tracker.access.keys import make_key
 from tracker.api.app import create_app
-from tracker.api.auth import make_key
-from tracker.api.services import Services
+from tracker.management.services import Services
 from tracker.secrets import Secrets
 from tracker.settings import Settings
 from tracker.stores.postgres import Pool

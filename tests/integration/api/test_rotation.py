@@ -10,11 +10,11 @@ import httpx
 import msgspec
 import pytest
 
+from tracker.access.keys import make_key
 from tracker.api.app import create_app
-from tracker.api.auth import make_key
-from tracker.api.services import Services
 from tracker.cli.rotate import run as rotate
 from tracker.inbox.receive import secret_context
+from tracker.management.services import Services
 from tracker.rotation import COLUMNS, adopt_hash_key, reseal, rotating_secrets
 from tracker.secrets import SealError, Secrets
 from tracker.settings import ConfigurationError, Settings

@@ -10,7 +10,7 @@ import pytest
 from tests.integration.access.conftest import _cheap_passwords
 from tracker.access import first_run
 from tracker.api.app import create_app
-from tracker.api.services import Services
+from tracker.management.services import Services
 from tracker.secrets import Secrets
 from tracker.settings import Settings
 from tracker.stores.postgres import Pool

@@ -14,7 +14,7 @@ from tracker.access.people import SQL
 from tracker.access.sessions import cookie_name, csrf_token
 from tracker.access.sessions import open as open_session
 from tracker.api.app import create_app
-from tracker.api.services import Services
+from tracker.management.services import Services
 
 
 async def person(

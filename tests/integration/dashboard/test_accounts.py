@@ -13,8 +13,8 @@ from tracker.access import people
 from tracker.access.people import SQL as PEOPLE
 from tracker.access.sessions import cookie_name
 from tracker.access.sessions import open as open_session
-from tracker.api.services import Services
 from tracker.dashboard.providers import FORMS
+from tracker.management.services import Services
 from tracker.providers.registry import PROVIDERS
 from tracker.stores.postgres import Pool
 

@@ -14,7 +14,7 @@ from loadtests.emulators.receiver import Receiver, running_receiver
 from tests.integration.dashboard.people import person, readable, with_token
 from tests.integration.dashboard.telling import deliver, happen, make_postback, template
 from tests.integration.postbacks.scene import states
-from tracker.api.services import Services
+from tracker.management.services import Services
 from tracker.settings import Settings
 from tracker.stores.postgres import Pool
 

@@ -18,7 +18,7 @@ from tracker.access.people import SQL as PEOPLE
 from tracker.access.sessions import cookie_name
 from tracker.access.sessions import open as open_session
 from tracker.api.app import create_app
-from tracker.api.services import Services
+from tracker.management.services import Services
 from tracker.settings import Settings
 from tracker.stores.postgres import Pool
 from tracker.stores.valkey import Client

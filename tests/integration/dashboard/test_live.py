@@ -16,8 +16,8 @@ from tracker.access import people
 from tracker.access.people import SQL as PEOPLE
 from tracker.access.sessions import cookie_name
 from tracker.access.sessions import open as open_session
-from tracker.api.services import Services
 from tracker.lists import cursors, happenings
+from tracker.management.services import Services
 from tracker.stores.postgres import Pool
 
 HOSTILE = "\"'><img src=x onerror=alert(1)><script>alert(2)</script>"

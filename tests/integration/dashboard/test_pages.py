@@ -12,9 +12,9 @@ from tracker.access import people
 from tracker.access.people import SQL as PEOPLE
 from tracker.access.sessions import cookie_name
 from tracker.access.sessions import open as open_session
-from tracker.api.services import Services
 from tracker.dashboard.site import ROUTES
 from tracker.inventory.offers import offer_name
+from tracker.management.services import Services
 from tracker.stores.postgres import Pool
 
 LINK = "01KE2JN9RBPAZNYSXKMYHR4JP2"

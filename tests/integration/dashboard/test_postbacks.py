@@ -15,7 +15,7 @@ from postbacks.destinations.networks import PRESETS
 from postbacks.facts import VARIABLES
 from tests.integration.dashboard.people import person, readable, with_token
 from tests.integration.dashboard.telling import deliver, fields, happen, make_postback, template, wrong
-from tracker.api.services import Services
+from tracker.management.services import Services
 from tracker.settings import Settings
 from tracker.stores.postgres import Pool
 
