@@ -36,6 +36,10 @@ FLAGS = [
 ]
 DESKTOP, PHONE = (1360, 1040), (390, 1100)
 SETTLE_SECONDS = 120
+WITHOUT_REST = {
+    "live": "#live tbody tr",
+    "health": "#health[data-seconds='5']",
+}  # pages that go on asking, and what to wait for
 
 
 async def play(stage: Stage, people: int = 10, days: int = 45) -> None:
@@ -117,6 +121,11 @@ def pages(stage: Stage, fan: str) -> dict[str, str]:
         "history": f"/links/{meta}/history",
         "edit": f"/links/{meta}/edit",
         "explain": f"/explain/fan/{fan}",
+        "accounts": "/accounts",
+        "account": f"/accounts/{stage.account_ids['madison']}",
+        "account-new": "/accounts/new/onlymonster",
+        "health": "/health",
+        "live": "/live",
     }
 
 
@@ -127,14 +136,18 @@ async def shoot(stage: Stage, context: BrowserContext, wanted: dict[str, str], f
     for name, path in wanted.items():
         await page.set_viewport_size({"width": DESKTOP[0], "height": DESKTOP[1]})
         await page.emulate_media(color_scheme="light")
-        await page.goto(base + path, wait_until="networkidle")
+        await page.goto(base + path, wait_until="load" if name in WITHOUT_REST else "networkidle")
+        if name in WITHOUT_REST:
+            await page.wait_for_selector(WITHOUT_REST[name])
         await page.screenshot(path=folder / f"{name}.png")
-        if name in ("overview", "link", "explain"):
+        if name in ("overview", "link", "explain", "health", "live", "account"):
             await page.emulate_media(color_scheme="dark")
             await page.screenshot(path=folder / f"{name}-dark.png")
             await page.emulate_media(color_scheme="light")
             await page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
-            await page.reload(wait_until="networkidle")
+            await page.reload(wait_until="load" if name in WITHOUT_REST else "networkidle")
+            if name in WITHOUT_REST:
+                await page.wait_for_selector(WITHOUT_REST[name])
             await page.screenshot(path=folder / f"{name}-phone.png")
     await page.close()
 

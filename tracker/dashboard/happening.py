@@ -19,7 +19,7 @@ CREDITS = {
     "message_received": ("Message", "accent"),
     "fan_sent_1_message": ("First message", "accent"),
     "fan_sent_3_messages": ("Third message", "accent"),
-    "transaction_status": ("Payment status", "warn"),
+    "transaction_status": ("Taken back", "bad"),
 }
 LONGEST = 300
 
@@ -74,14 +74,16 @@ def _conversion(row: Any) -> Told:
     fan = row["fan_name"] or row["fan_username"] or f"fan {row['fan_id']}"
     words = _joined(" · ", numbers.money(amount) if amount is not None else "", fan)
     delay = (row["at"] - row["conversion_at"]).total_seconds()
-    more = _joined(" · ", kind, f"{numbers.duration(delay)} ago" if delay >= 60 else "")
+    more = _joined(" · ", kind, f"happened {numbers.duration(delay)} before" if delay >= 60 else "")
     where = f"/explain/conversion/{quote(row['id'], safe='')}"
     return Told(f"n:{row['id']}", "conversion", row["at"], label, tone, words, more, row["link"], where)
 
 
 def _attempt(row: Any) -> Told:
     label, tone = OUTCOMES.get(row["outcome"], ("Refused" if row["status_code"] else "Failed", "bad"))
-    words = _joined(" · ", row["name"] or row["kind"], (row["event_type"] or "").replace("_", " "))
+    words = _joined(
+        " · ", row["name"] or numbers.host(row["url"]) or row["kind"], (row["event_type"] or "").replace("_", " ")
+    )
     more = _joined(
         " · ", f"{row['duration_ms']:,} ms", f"attempt {row['attempt']}" if row["attempt"] > 1 else "", row["verdict"]
     )

@@ -45,17 +45,18 @@ WHERE a.team_id = $1 AND ($2::text IS NULL OR s.smart_link_id = $2)
 ORDER BY v.visit_id DESC LIMIT $6;
 
 -- name: conversions
--- What was credited since, by when it was written.
+-- What was credited since, by when it was written. Of a payment's later states only that it was taken back.
 SELECT c.conversion_id AS id, c.created_at AS at, c.conversion_at, c.conversion_type, c.transaction_type, c.transaction_status, c.amount_gross_cents, c.amount_net_cents,
        c.click_id, s.smart_link_id, s.name AS link, f.name AS fan_name, f.username AS fan_username, c.fan_id
 FROM conversions c JOIN smart_links s USING (smart_link_id)
 LEFT JOIN fans f ON f.account_id = c.account_id AND f.fan_id = c.fan_id
 WHERE c.team_id = $1 AND c.created_at >= $3 AND c.retracted_at IS NULL AND ($2::text IS NULL OR c.smart_link_id = $2)
+  AND (c.conversion_type <> 'transaction_status' OR c.transaction_status IN ('pending_return', 'undo'))
 ORDER BY c.created_at DESC LIMIT $4;
 
 -- name: attempts
 -- What was sent since, destination by destination, by index. An attempt is written when it is over, and is told of by when it began.
-SELECT x.attempt_id AS id, x.started_at AS at, x.duration_ms, x.status_code, x.outcome, x.verdict, x.attempt, x.event_id, t.destination_id, t.name, t.kind, e.event_type
+SELECT x.attempt_id AS id, x.started_at AS at, x.duration_ms, x.status_code, x.outcome, x.verdict, x.attempt, x.event_id, t.destination_id, t.name, t.kind, t.config ->> 'url' AS url, e.event_type
 FROM destinations t
 CROSS JOIN LATERAL (
     SELECT a.* FROM attempts a WHERE a.destination_id = t.destination_id AND a.started_at >= $3

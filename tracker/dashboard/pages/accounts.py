@@ -19,7 +19,7 @@ from tracker.dashboard.period import person_zone
 from tracker.dashboard.providers import FORMS
 from tracker.dashboard.rendering import page
 from tracker.management import accounts
-from tracker.management.accounts import Account
+from tracker.management.accounts import Account, Job
 from tracker.management.errors import Invalid
 from tracker.management.services import Services
 
@@ -83,14 +83,19 @@ def show(
     return page(
         request, "accounts/one.html", title=title(one), caller=caller, services=services, one=one, name=title(one),
         shape=FORMS[one.provider], fare=fare(one, zone, datetime.now(UTC)), jobs=JOBS, zone=zone, where=address(request),
-        webhook_url=accounts.webhook_url(services, one), secret=secret, offer_words=offer_words,
+        webhook_url=accounts.webhook_url(services, one), secret=secret, offer_words=offer_words, has_run=has_run,
     )  # fmt: skip
 
 
 def reconciled(account: Account) -> datetime | None:
     """When its links were last read; None before the first time."""
-    found = [job.ran_at for job in account.jobs if job.job == "reconcile" and not job.failures]
-    return found[0] if found and found[0] > account.created_at else None
+    found = [job.ran_at for job in account.jobs if job.job == "reconcile" and not job.failures and has_run(job)]
+    return found[0] if found else None
+
+
+def has_run(job: Job) -> bool:
+    """Whether it was done at all: a new job is due when it is made, one that was done is due later."""
+    return abs((job.due_at - job.ran_at).total_seconds()) > 1
 
 
 HANDLERS = (list_accounts, one_account, change_state)

@@ -31,7 +31,7 @@
       said.textContent = "The server does not answer; trying again. This is as of";
     } finally {
       asking = false;
-      if (!paused) timer = setTimeout(ask, 1000 * Number(shown.dataset.seconds));
+      if (!paused) timer = setTimeout(ask, 1000 * Number(document.getElementById("health").dataset.seconds));
     }
   }
   function pause(words) {

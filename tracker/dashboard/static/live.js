@@ -34,6 +34,7 @@
     const link = cell(words, "a", told.words || "no details");
     link.href = told.href;
     if (told.more) cell(words, "span", told.more, "sub");
+    if (told.link) cell(words, "span", told.link, "sub on-phone");
     cell(row, "td", told.link || "–", told.link ? "" : "muted");
     return row;
   }
