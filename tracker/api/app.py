@@ -39,7 +39,7 @@ from tracker.api import (
 )
 from tracker.api.auth import Gate, add_headers, caller
 from tracker.api.errors import HANDLERS
-from tracker.api.services import Services
+from tracker.management.services import Services
 from tracker.metrics.pulse import Pulse
 
 ROUTES = (
@@ -128,6 +128,7 @@ ROUTES = (
     webhooks.receive_webhook,
     docs.documentation,
     docs.style,
+    docs.script,
     health.live,
     health.ready,
     health.metrics,

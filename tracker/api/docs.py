@@ -1,9 +1,8 @@
-"""The documentation: the OpenAPI schema with every answer there is, and a page of it that needs no other host and no script."""
+"""The documentation: the OpenAPI schema with every answer there is, and a page of it that needs no other host."""
 
 from __future__ import annotations
 
 import copy
-import html
 import json
 from collections.abc import Mapping
 from functools import cache
@@ -14,10 +13,11 @@ from litestar import Litestar, MediaType, Request, Response, get
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.routes import HTTPRoute
 
+from tracker.api.manual import METHODS, page
+from tracker.api.shapes import shape
 from tracker.exports.formats import FORMATS
 
-POLICY = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-METHODS = ("get", "post", "put", "patch", "delete")
+POLICY = "default-src 'none'; style-src 'self'; script-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 ERROR = {
     "type": "object",
@@ -124,8 +124,12 @@ def _document(path: str, method: str, operation: dict[str, Any], permission: str
             content = operation.get("requestBody", {}).get("content", {})
         else:
             content = answers.get(status, {}).get("content", {})
-        for form in content.values():
+        for media_type, form in content.items():
+            if isinstance(answer, str) != media_type.startswith("text/"):
+                continue  # a table as CSV; the same as XLSX is nothing to read
             form["example"] = answer
+            if status != "body" and not isinstance(answer, str):
+                form["schema"] = shape(answer)
     return group
 
 
@@ -182,85 +186,7 @@ async def style() -> Response[str]:
     return Response(files("tracker.api").joinpath("static/docs.css").read_text(), media_type="text/css")
 
 
-def page(schema: Mapping[str, Any]) -> str:
-    """The documentation as HTML. Pure."""
-    groups: dict[str, list[str]] = {}
-    for path, item in schema["paths"].items():
-        for method in METHODS:
-            if method in item:
-                operation = item[method]
-                groups.setdefault(operation["tags"][0], []).append(_operation(path, method, operation, schema))
-    menu = "".join(f'<li><a href="#{_id(name)}">{html.escape(name)}</a></li>' for name in sorted(groups))
-    body = "".join(
-        f'<section id="{_id(name)}"><h2>{html.escape(name)}</h2>{"".join(groups[name])}</section>'
-        for name in sorted(groups)
-    )
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Clickbind API</title>'
-        '<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="stylesheet" href="/docs/style.css"></head>'
-        f'<body><nav aria-label="Groups"><h1>Clickbind API {html.escape(str(schema["info"]["version"]))}</h1><ul>{menu}</ul>'
-        '<p><a href="/schema/openapi.json">OpenAPI schema</a></p></nav><main><p>Send your key as '
-        "<code>Authorization: Bearer &lt;key&gt;</code>. Times are UTC and ISO 8601, money is in dollars. An error has a code, "
-        f"and a message that says how to mend it.</p>{body}</main></body></html>"
-    )
-
-
-def _operation(path: str, method: str, operation: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
-    parts = [f"<p>{html.escape(operation.get('description') or operation.get('summary') or '')}</p>"]
-    if operation.get("x-permission"):
-        parts.append(f"<p>Permission: <code>{html.escape(operation['x-permission'])}</code></p>")
-    if rows := [_parameter(one) for one in operation.get("parameters", ())]:
-        parts.append(f"<h4>Parameters</h4><table>{''.join(rows)}</table>")
-    for form in operation.get("requestBody", {}).get("content", {}).values():
-        parts.append("<h4>Body</h4>" + _body(form, schema))
-    answers = []
-    for status, answer in sorted(operation["responses"].items()):
-        example = next((form.get("example") for form in answer.get("content", {}).values()), None)
-        shown = "" if example is None else f"<pre>{_json(example)}</pre>"
-        answers.append(
-            f"<details><summary><b>{html.escape(status)}</b> {html.escape(answer.get('description', ''))}</summary>{shown}</details>"
-        )
-    return (
-        f'<details class="operation"><summary><span class="{method}">{method.upper()}</span> <code>{html.escape(path)}</code> '
-        f"{html.escape(operation.get('summary', ''))}</summary>{''.join(parts)}<h4>Answers</h4>{''.join(answers)}</details>"
-    )
-
-
-def _parameter(one: Mapping[str, Any]) -> str:
-    kind = one.get("schema", {})
-    about = kind.get("type") or " or ".join(
-        part.get("type", "") for part in kind.get("oneOf", ()) if part.get("type") != "null"
-    )
-    need = (
-        "required"
-        if one.get("required")
-        else f"default {kind['default']}"
-        if kind.get("default") is not None
-        else "optional"
-    )
-    return (
-        f"<tr><td><code>{html.escape(one['name'])}</code></td><td>{html.escape(one['in'])}, {html.escape(str(about))}, "
-        f"{html.escape(need)}</td><td>{html.escape(one.get('description') or '')}</td></tr>"
-    )
-
-
-def _body(form: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
-    kind = form.get("schema", {})
-    name = kind.get("$ref", "").rpartition("/")[2]
-    kind = schema["components"]["schemas"].get(name, kind)
-    needed = kind.get("required", ())
-    rows = "".join(
-        f"<tr><td><code>{html.escape(field)}</code></td><td>{'required' if field in needed else 'optional'}</td>"
-        f"<td><code>{html.escape(json.dumps({key: value for key, value in one.items() if key != 'description'}))}</code></td></tr>"
-        for field, one in kind.get("properties", {}).items()
-    )
-    example = f"<pre>{_json(form['example'])}</pre>" if "example" in form else ""
-    return f"<p>{html.escape(kind.get('description', ''))}</p><table>{rows}</table>{example}"
-
-
-def _json(value: object) -> str:
-    return html.escape(json.dumps(value, indent=2, ensure_ascii=False))
-
-
-def _id(name: str) -> str:
-    return html.escape(name.replace(" ", "-"), quote=True)
+@get("/docs/filter.js", permission="public", media_type="text/javascript", include_in_schema=False)
+async def script() -> Response[str]:
+    """The page's filter."""
+    return Response(files("tracker.api").joinpath("static/filter.js").read_text(), media_type="text/javascript")

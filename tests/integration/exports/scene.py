@@ -12,7 +12,7 @@ import uvicorn
 
 from tracker.access.keys import make_key
 from tracker.api.app import create_app
-from tracker.api.services import Services
+from tracker.management.services import Services
 from tracker.rotation import adopt_hash_key
 from tracker.secrets import Secrets
 from tracker.settings import Settings
@@ -81,14 +81,20 @@ async def served(
     """A real server on loopback: its address and the headers of a caller."""
     made = await services(pool, redis, settings)
     _, key = await make_key(pool, made.secrets.key_hash, "t1", "test")
-    app: Any = create_app(made)
+    async with serving(create_app(made)) as url:
+        yield url, {"Authorization": f"Bearer {key}"}
+
+
+@asynccontextmanager
+async def serving(app: Any) -> AsyncIterator[str]:
+    """A real server of an application on loopback: its address."""
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, access_log=False))
     task = asyncio.create_task(server.serve())
     while not server.started:
         await asyncio.sleep(0.01)
     port = server.servers[0].sockets[0].getsockname()[1]
     try:
-        yield f"http://127.0.0.1:{port}", {"Authorization": f"Bearer {key}"}
+        yield f"http://127.0.0.1:{port}"
     finally:
         server.should_exit = True
         await task

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import AsyncIterator
 from typing import Any
@@ -10,7 +11,10 @@ import httpx
 import pytest
 
 from tests.integration.exports.scene import api, furnish
-from tracker.api.docs import METHODS, _examples
+from tests.integration.openapi.fit import misfit
+from tracker.api.docs import _examples
+from tracker.api.manual import METHODS
+from tracker.api.shapes import shape
 from tracker.stores.postgres import Pool
 from tracker.stores.valkey import Client
 
@@ -52,24 +56,58 @@ async def test_every_route_tells_its_answers_its_key_and_its_group(client: httpx
     assert found["GET /health/live"]["security"] == []
 
 
-async def test_examples_are_of_routes_there_are(client: httpx.AsyncClient) -> None:
+async def test_every_operation_has_examples_that_fit(client: httpx.AsyncClient) -> None:
+    schema = (await client.get("/schema/openapi.json")).json()
     found = await operations(client)
-    for name, examples in _examples().items():
-        assert name in found
-        for status, example in examples.items():
-            place = found[name]["requestBody"] if status == "body" else found[name]["responses"][status]
-            assert next(iter(place["content"].values()))["example"] == example
+    assert found.keys() == _examples().keys(), "record them again: python -m loadtests.examples"
+    for name, operation in found.items():
+        forms = list(operation.get("requestBody", {}).get("content", {}).items())
+        for status, answer in operation["responses"].items():
+            forms += [(f"{status} {form}", one) for form, one in answer.get("content", {}).items()]
+        assert any(form.startswith("2") for form, _ in forms), f"{name}: an answer that is a success"
+        for form, one in forms:
+            if form.endswith(("openxmlformats-officedocument.spreadsheetml.sheet", "parquet")):
+                continue  # the same table as the CSV, and nothing to read
+            assert "example" in one, (name, form)
+            assert not misfit(one["schema"], schema["components"], one["example"]), (name, form)
 
 
-async def test_the_page_needs_no_other_host_and_no_script(client: httpx.AsyncClient) -> None:
+async def test_examples_tell_no_secret_and_nothing_of_the_machine(client: httpx.AsyncClient) -> None:
+    text = json.dumps(_examples())
+    assert not re.search(r"cb_[0-9A-Za-z]{6,}", text), "a key"
+    assert not re.search(r"127\.0\.0\.1:|localhost|/tmp/", text)
+    assert set(re.findall(r"[?&]token=([\w-]+)", text)) == {"the-token-of-the-link"}
+    assert len(set(re.findall(r'"(?:csrf_token|webhook_secret)": "([^"]*)"', text))) == 2
+
+
+def test_a_shape_claims_what_an_example_shows() -> None:
+    told = shape({"data": [{"id": 1, "tags": ["a"]}, {"id": 2, "name": None}], "_meta": {}})
+    for answer, fits in (
+        ({"data": [], "_meta": {}}, True),
+        ({"data": None, "_meta": {}}, True),
+        ({"data": [{"id": 3.5, "tags": [], "name": "x", "more": 1}], "_meta": {}}, True),
+        ({"data": [{"id": "3"}], "_meta": {}}, False),
+        ({"data": [{"tags": [1]}], "_meta": {}}, False),
+        ({"data": {}, "_meta": {}}, False),
+        ({"_meta": {}}, False),
+        ([], False),
+    ):
+        assert (misfit(told, {}, answer) == "") == fits, answer
+
+
+async def test_the_page_needs_no_other_host(client: httpx.AsyncClient) -> None:
     page = await client.get("/docs")
     assert page.status_code == 200
-    assert page.headers["content-security-policy"].startswith("default-src 'none'; style-src 'self'")
-    assert "<script" not in page.text
+    assert page.headers["content-security-policy"].startswith("default-src 'none'; style-src 'self'; script-src 'self'")
+    assert page.text.count("<script") == 1
     addresses = re.findall(r'(?:src|href)="([^"]*)"', page.text)
     assert addresses
-    assert all(address.startswith(("#", "/")) and not address.startswith("//") for address in addresses)
-    assert "/api/exports/{file}" in page.text
+    assert all(address.startswith(("#", "/", "data:,")) and not address.startswith("//") for address in addresses)
+    for name in await operations(client):
+        assert f'id="{re.sub("[^a-z0-9]+", "-", name.lower()).strip("-")}"' in page.text, name
+    script = await client.get("/docs/filter.js")
+    assert script.headers["content-type"].startswith("text/javascript")
+    assert not re.search(r"https?:|innerHTML|eval", script.text)
     style = await client.get("/docs/style.css")
     assert style.headers["content-type"].startswith("text/css")
     assert "url(" not in style.text
