@@ -4,6 +4,8 @@ What is stored depends on the set of entries seen, never on their order or on ho
 the log twice: its claim timed out at the edge and landed all the same, and the visit came again from the spill. Then
   * it is counted once; a visit that either entry calls a duplicate is a visit of that click, not a click of its own;
   * link, lease and visitor are those of the spilled entry: that is what the visitor was really given.
+Two taps spilled by two edges can each land after the other's replay, and each is then called a duplicate of the other: the
+one whose entry comes last stays a click, for a visit must have one (which of the two is all that depends on the order).
 """
 
 from __future__ import annotations
@@ -90,6 +92,7 @@ class Writes:
     regiven: list[Entry] = field(default_factory=list)  # stored clicks whose visitor really got what this entry says
     relinked: dict[str, int | None] = field(default_factory=dict)  # stored visit -> the link really given
     demoted: dict[str, str] = field(default_factory=dict)  # stored click that was a visit -> the click it belongs to
+    owners: dict[str, str] = field(default_factory=dict)  # visits and demoted clicks of this batch -> click they named
     hours: dict[tuple[str, int], Hour] = field(default_factory=dict)  # (smart link, Unix hour)
     woken_visitors: set[tuple[str, str]] = field(default_factory=set)  # (account, visitor) back by cookie
     woken_links: dict[int, int] = field(default_factory=dict)  # inventory link -> since Unix ms
@@ -131,6 +134,8 @@ def _settle(entry: Entry, spill: Entry | None, known: Known, writes: Writes, cli
     visit_id = entry.visit_id
     given = spill or entry
     duplicate = entry if entry.kind == KIND_DUPLICATE else spill if spill and spill.kind == KIND_DUPLICATE else None
+    if duplicate is not None and _owner(duplicate.click_id, writes.owners, known) == visit_id:
+        duplicate = None
     stored_visit = known.visits.get(visit_id)
     stored_click = known.clicks.get(visit_id)
     if stored_visit is not None:
@@ -145,6 +150,7 @@ def _settle(entry: Entry, spill: Entry | None, known: Known, writes: Writes, cli
         _wake(given, writes, stored_click.inventory_link_id)
     elif duplicate is not None:
         writes.visits.append(NewVisit(duplicate, duplicate.click_id, given.inventory_link_id))
+        writes.owners[visit_id] = duplicate.click_id
         writes.hour(entry.visit.smart_link_id, entry.at_ms).gross_clicks += 1
         _wake(given, writes)
     else:
@@ -166,7 +172,7 @@ def _demote(duplicate: Entry, spill: Entry | None, stored: KnownClick, writes: W
     if spill is None and not stored.spilled:
         link = duplicate.inventory_link_id
     writes.visits.append(NewVisit(duplicate, duplicate.click_id, link))
-    writes.demoted[duplicate.visit_id] = duplicate.click_id
+    writes.demoted[duplicate.visit_id] = writes.owners[duplicate.visit_id] = duplicate.click_id
     writes.hour(stored.smart_link_id, stored.clicked_ms).clicks -= 1
     if stored.gross_clicks > 1:
         _visited(writes, duplicate.click_id, stored.gross_clicks - 1, stored.last_visit_ms)
@@ -175,8 +181,7 @@ def _demote(duplicate: Entry, spill: Entry | None, stored: KnownClick, writes: W
 
 def _gather(clicks: list[Entry], spilled: dict[str, Entry], known: Known, writes: Writes) -> None:
     """Give every visit its click, and every click its visits."""
-    owners = dict(writes.demoted)
-    owners.update((visit.entry.visit_id, visit.click_id) for visit in writes.visits)
+    owners = writes.owners
     for at, visit in enumerate(writes.visits):
         click_id = _owner(visit.click_id, owners, known)
         if click_id != visit.click_id:

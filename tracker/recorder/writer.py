@@ -147,6 +147,10 @@ async def _known(connection: Connection, entries: list[Entry], look_up_clicks: b
         named.update(visit_ids)
         for row in await connection.fetch(QUERIES["known_visits"], ",".join(named), min(named)):
             visits[row["visit_id"]] = KnownVisit(row["click_id"], row["inventory_link_id"])
+    for entry in entries:
+        named_visit = visits.get(entry.click_id)
+        if named_visit is not None and named_visit.click_id == entry.visit_id:
+            owner_ids.append(entry.visit_id)  # each names the other: it may turn out to be the click
     if owner_ids:
         # A visit is later than its click, give or take two edges' clocks.
         since = ulids.prefix(max(0, ulids.milliseconds(min(owner_ids)) - CLOCKS_APART_MS))

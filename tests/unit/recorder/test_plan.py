@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from itertools import permutations, product
 
+import pytest
 from hypothesis import given, settings
 
 from tests.unit.recorder.model import Tables, entry, expected, logs, visit_id
@@ -108,15 +111,34 @@ def test_a_stored_click_that_was_a_visit_takes_its_visits_with_it() -> None:
     assert store.clicks[visit_id(1)].gross_clicks == 4
 
 
-def test_entries_that_name_each_other_as_clicks_end() -> None:
-    store = Store()
-    store.record(
-        [
-            entry(1, KIND_DUPLICATE, 2, 1, spilled=False, at_ms=1000),
-            entry(2, KIND_DUPLICATE, 1, 1, spilled=False, at_ms=2000),
-        ]
-    )
-    assert len(store.visits) == 2
+TAPS = (
+    entry(1, KIND_CLICK, None, 1, spilled=True, at_ms=1000),
+    entry(2, KIND_CLICK, None, 2, spilled=True, at_ms=2000),
+    entry(1, KIND_DUPLICATE, 2, 2, spilled=False, at_ms=1000),
+    entry(2, KIND_DUPLICATE, 1, 1, spilled=False, at_ms=2000),
+)
+"""Two taps spilled by two edges, each landed after the other's replay."""
+
+
+@pytest.mark.parametrize("entries", [TAPS, TAPS[2:]], ids=["spilled too", "landed only"])
+def test_two_taps_that_name_each_other_are_a_click_and_its_visit(entries: Sequence[Entry]) -> None:
+    for order in permutations(entries):
+        for cuts in product((False, True), repeat=len(order) - 1):
+            batches, rest = [[order[0]]], order[1:]
+            for cut, each in zip(cuts, rest, strict=True):
+                if cut:
+                    batches.append([each])
+                else:
+                    batches[-1].append(each)
+            store = Store()
+            for batch in [*batches, *batches]:  # read again after a crash
+                store.record(batch)
+            (click_id,) = store.clicks
+            ((later, visit),) = store.visits.items()
+            assert {click_id, later} == {visit_id(1), visit_id(2)}
+            assert visit.click_id == click_id
+            assert (store.clicks[click_id].gross_clicks, store.clicks[click_id].last_visit_ms) == (2, 2000)
+            assert store.tables().hours == {("LINK0", 0): (1, 2, 0, 0)}
 
 
 def test_who_is_woken() -> None:
