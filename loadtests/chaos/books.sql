@@ -33,7 +33,7 @@ SELECT conversion_id FROM conversions WHERE conversion_type <> 'transaction_stat
 
 -- name: events
 -- Facts the platform is known to have told.
-SELECT kind, fan_id, event_key FROM platform_events;
+SELECT kind, fan_id, event_key, at FROM platform_events;
 
 -- name: fans
 -- Why a fan is credited to nobody.

@@ -121,7 +121,8 @@ def _topics() -> Any:
 async def _settle(
     stage: ChaosStage, people: Load, injector: Injector, seconds: float
 ) -> tuple[list[Invariant], list[str]]:
-    deadline = time.monotonic() + seconds
+    began = told = time.monotonic()
+    deadline = began + seconds
     while True:
         try:
             records = await Records.read(stage.direct_database_url)
@@ -134,6 +135,9 @@ async def _settle(
         invariants = books.balance()
         if all(each.holds for each in invariants) or time.monotonic() > deadline:
             return invariants, books.notes
+        if time.monotonic() - told > 10:
+            told = time.monotonic()
+            _say(f"{told - began:7.1f} s  not yet: {', '.join(each.name for each in invariants if not each.holds)}")
         await asyncio.sleep(1.0)
 
 

@@ -98,6 +98,7 @@ class ChaosStage(Stage):
             redis_url=f"redis://127.0.0.1:{valkey}/0",
             edge_workers=EDGES,
             pool_target=self._pool_target,
+            delivery_timeout=3.0,  # what a killed worker had on its way is sent again after its lease: twice this and 20 s
             messages_sweep=20.0,
             messages_poll=10.0,
             messages_budget=1000,  # a sweep reads every chat at once
