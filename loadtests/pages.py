@@ -15,7 +15,8 @@ from typing import Any
 
 import httpx
 
-from loadtests.report_times import TEAM, spread
+from loadtests.report_endpoints import spread
+from loadtests.report_times import TEAM
 from loadtests.scratch import stores
 from tracker.access.keys import make_key
 from tracker.api.app import create_app

@@ -109,10 +109,11 @@ class Counts:
                 known[value] = self.next_id
                 self.values.append((self.next_id, dimension, value))
                 self.next_id += 1
-        return np.array([known[value] for value in values])
+        found: Column = np.array([known[value] for value in values])
+        return found
 
     def _own_ecids(self, month: Month, click_ids: list[bytes]) -> Column:
-        ecid = self.ecid[month.link * ECIDS + month.ecid]
+        ecid: Column = self.ecid[month.link * ECIDS + month.ecid]
         for link in np.unique(month.link[month.ecid < 0]).tolist():
             of = np.flatnonzero((month.link == link) & (month.ecid < 0))
             fresh = of[: max(0, LISTED_VALUES - int(self.own[link]))]
@@ -137,7 +138,7 @@ class Counts:
         of = month.fan_of[month.sale_of]
         kind, taken = month.sale_kind, set(month.sale_number[month.sale_kind == STATUS].tolist())
         worth = (kind == PAYMENT) & ~np.isin(month.sale_number, list(taken))
-        pieces = [
+        pieces: list[tuple[Any, Any, Any, Any]] = [
             (np.arange(month.link.size), month.at, np.where(month.is_bot, 2, 0), 1),
             (month.visit_of, month.visit_at, 1, 1),
             *((of[chosen], month.sale_at[chosen], counter, 1) for counter, chosen in (
@@ -202,10 +203,10 @@ class Counts:
         for owner, names in self.owners:
             of, hour = owner[(key >> 32) // hours], (key >> 32) % hours
             by_hour, sums = grouped((of * hours + hour) << 32 | key & 0xFFFFFFFF, amount)
-            yield "breakdown_hours", _packed(by_hour, sums, lambda cell, n=names, h=hours: (  # type: ignore[misc]
+            yield "breakdown_hours", _packed(by_hour, sums, lambda cell, n=names, h=hours: (
                 n[cell // h], None, start + cell % h * 3_600_000))  # fmt: skip
             by_day, sums = grouped(((of * 32 + hour // 24) * 18 + dimension) << 32 | key & 0xFFFFFFFF, amount)
-            yield "breakdown_days", _packed(by_day, sums, lambda cell, n=names: (  # type: ignore[misc]
+            yield "breakdown_days", _packed(by_day, sums, lambda cell, n=names: (
                 n[cell // 576], cell % 18, start + cell // 18 % 32 * DAY_MS))  # fmt: skip
 
     def named(self) -> Iterator[tuple[str, Iterator[bytes]]]:

@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from statistics import median, quantiles
 from typing import Any
 
-import httpx
-
-from tracker.access.keys import make_key
-from tracker.api.app import create_app
-from tracker.management.services import Services
+from loadtests.report_endpoints import endpoints, spread
 from tracker.reports.breakdowns import breakdown
 from tracker.reports.cohorts import cohort_arps
 from tracker.reports.filters import Filters
 from tracker.reports.ranges import Range, days, previous
 from tracker.reports.series import series
 from tracker.reports.totals import by_link, total
-from tracker.secrets import Secrets
-from tracker.settings import Settings
-from tracker.stores import postgres, valkey
-from tracker.stores.embedded import DataFolder, EmbeddedValkey
+from tracker.stores import postgres
 
 TEAM = "01KAY0TEAM0000000000000000"
-ENDPOINTS: tuple[tuple[str, dict[str, str]], ...] = (
-    ("totals", {"compare": "true"}), ("links", {}), ("series", {"step": "day"}), ("breakdown", {"dimension": "country"}),
-    ("breakdown", {"dimension": "ecid"}), ("cohorts", {}),
-)  # fmt: skip
 Report = Callable[[Any], Awaitable[Any]]
 
 
@@ -86,6 +72,17 @@ async def measure(url: str, repeats: int, *, plans: bool) -> tuple[dict[str, dic
         TEAM,
     )
     assert busiest is not None, "generate first"
+    quiet = await pool.fetchval(
+        "SELECT s.smart_link_id FROM smart_links s JOIN report_days d ON d.scope_id = s.smart_link_id"
+        " WHERE s.team_id = $1 GROUP BY 1 ORDER BY max(d.start), sum(d.clicks) LIMIT 1",
+        TEAM,
+    )
+    samples = {
+        "smart_link_id": busiest["smart_link_id"],
+        "account_id": busiest["account_id"],
+        "account": busiest["account_id"],
+        "quiet_link_id": quiet,
+    }
     last = await pool.fetchval("SELECT last - (365 - days) FROM generated")  # as far as it has got
     month = days(last - timedelta(days=29), last, "America/New_York")
     year = days(last - timedelta(days=364), last, "Asia/Kolkata")
@@ -108,7 +105,7 @@ async def measure(url: str, repeats: int, *, plans: bool) -> tuple[dict[str, dic
             for query, arguments in watched.queries[: len(watched.queries) // len(times)]:
                 lines = await pool.fetch(f"EXPLAIN (ANALYZE, BUFFERS, COSTS OFF, SUMMARY) {query}", *arguments)
                 text.append("```\n" + "\n".join(line[0][:160] for line in lines if _told(line[0])) + "\n```\n")
-    found |= await endpoints(pool, month, busiest["smart_link_id"], repeats)
+    found |= await endpoints(pool, TEAM, month, samples, repeats)
     await pool.close()
     return found, "".join(text)
 
@@ -116,42 +113,3 @@ async def measure(url: str, repeats: int, *, plans: bool) -> tuple[dict[str, dic
 def _told(line: str) -> bool:
     # What was done and how long it took; a partition that was not looked into tells nothing.
     return ("actual time=" in line and "rows=0.00" not in line) or " Time: " in line
-
-
-async def endpoints(pool: postgres.Pool, month: Range, link: str, repeats: int) -> dict[str, dict[str, float]]:
-    """The same over HTTP (in this process: handler, JSON, rights; no network), of the team and of one link."""
-    secrets, found = Secrets("k" * 40), {}
-    _, key = await make_key(pool, secrets.key_hash, TEAM, "benchmark")
-    with tempfile.TemporaryDirectory(prefix="clickbind-bench-") as path:
-        folder = DataFolder(Path(path) / "data")
-        folder.hold()
-        server = EmbeddedValkey(folder)
-        server.start()
-        redis = valkey.connect(folder.redis_url)
-        app: Any = create_app(Services(Settings(rate_limit_minute=0), pool, redis, secrets))
-        dates = {"date_start": str(month.first_day), "date_end": str(month.last_day), "time_zone": month.zone.key}
-        async with httpx.AsyncClient(
-            transport=httpx.ASGITransport(app),
-            base_url="http://api.test",
-            headers={"Authorization": f"Bearer {key}"},
-            timeout=600,
-        ) as client:
-            for name, parameters in ENDPOINTS:
-                for of, more in (("team", {}), ("link", {"smart_link_ids": link})):
-                    times = []
-                    for _ in range(repeats):
-                        started = time.perf_counter()
-                        answer = await client.get(f"/api/reports/{name}", params=dates | parameters | more)
-                        times.append((time.perf_counter() - started) * 1000)
-                        assert answer.status_code == 200, answer.text
-                    shown = " ".join((name, *parameters.values()))
-                    found[f"GET /api/reports/{shown}, {of}, 30 days"] = spread(times)
-        await redis.aclose()
-        server.stop()
-        folder.release()
-    return found
-
-
-def spread(times: list[float]) -> dict[str, float]:
-    """Median and 95th percentile."""
-    return {"p50 ms": median(times), "p95 ms": quantiles(times, n=20)[-1] if len(times) > 1 else times[0]}

@@ -24,6 +24,7 @@ import structlog
 
 from loadtests.report_counts import Counts
 from loadtests.report_data import ACCOUNTS, DAYS, TEAM_OF, TEAMS, Month, Year, ms_of, team_id
+from loadtests.report_endpoints import over_budget
 from loadtests.report_rows import BINDING_COLUMNS, CONVERSION_COLUMNS, Rows
 from loadtests.report_times import measure
 from tracker.recorder.rows import CLICK_COLUMNS, VISIT_COLUMNS
@@ -78,7 +79,7 @@ async def generate(url: str, clicks: int, progress: bool = True) -> None:
     for table, lines in counts.named():
         await _copy(connection, table, lines)
     await connection.execute("SET session_replication_role = origin")
-    await finish(connection)
+    await finish(connection, url)
     await connection.execute("INSERT INTO generated VALUES ($1, $2, $3)", clicks, year.last, DAYS)
     await connection.execute("VACUUM (ANALYZE)", timeout=7200)
     if progress:
@@ -94,14 +95,21 @@ async def _configure(url: str) -> None:
     await connection.close()
 
 
-async def finish(connection: asyncpg.Connection[asyncpg.Record]) -> None:
-    """What is counted from the stored conversions: spenders."""
+async def finish(connection: asyncpg.Connection[asyncpg.Record], url: str) -> None:
+    """What is counted from stored conversions and days: spenders by one statement; cohorts and blocks of days by the job itself."""
     await connection.execute(
         """INSERT INTO report_spenders (smart_link_id, start, fan)
            SELECT DISTINCT r.smart_link_id, date_bin('15 minutes', r.conversion_at, 'epoch'), hashtextextended(r.account_id || ' ' || r.fan_id, 0)
            FROM revenue r WHERE r.gross_cents > 0""",
         timeout=3600,
     )
+    await connection.execute(
+        "INSERT INTO report_fan_marks (account_id, fan_id) SELECT account_id, fan_id FROM fans", timeout=3600
+    )
+    await connection.execute("ANALYZE conversions, cohort_fans, smart_links", timeout=3600)
+    pool = await postgres.open_pool(url, max_size=2, command_timeout=3600)
+    await settle_all(pool)
+    await pool.close()
 
 
 async def _partition(
@@ -224,7 +232,8 @@ def main() -> int:
 
 
 def _line(name: str, figures: dict[str, float]) -> str:
-    return f"{name:64} " + "  ".join(f"{key} {value:,.1f}" for key, value in figures.items())
+    told = "  ".join(f"{key} {value:,.1f}" for key, value in figures.items())
+    return f"{name:64} {told}{'  OVER BUDGET' if over_budget(name, figures) else ''}"
 
 
 if __name__ == "__main__":

@@ -104,18 +104,18 @@ async def _convert(pool: Pool, rng: random.Random, found: Seeded, team: str, cli
                          "tx": f"tx{index}-{step}", "status": status})  # fmt: skip
     rows += [{"type": "message_received", "at": at + timedelta(minutes=each)} for each in range(rng.randrange(0, 5))]
     for part, row in enumerate(rows):
-        gross = row.get("gross")
+        cents: Any = row.get("gross")
         retracted = rng.random() < 0.1 and row["type"] == "message_received"
         full = row | {
             "conversion_id": f"cnv-{index:03d}-{part:02d}", "smart_link_id": click["smart_link_id"], "fan_id": fan,
-            "click_id": click["click_id"], "net": None if gross is None else gross * 8 // 10, "retracted": retracted,
+            "click_id": click["click_id"], "net": None if cents is None else cents * 8 // 10, "retracted": retracted,
         }  # fmt: skip
         await pool.execute(
             "INSERT INTO conversions (conversion_id, team_id, account_id, smart_link_id, click_id, fan_id, conversion_type, conversion_at,"
             " amount_gross_cents, amount_net_cents, transaction_id, transaction_type, transaction_status, event_keys, retracted_at)"
             " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, '{}', CASE WHEN $14 THEN now() END)",
             full["conversion_id"], team, click["account_id"], click["smart_link_id"], click["click_id"], fan, row["type"],
-            row["at"], gross, full["net"], row.get("tx"), row.get("kind"), row.get("status"), retracted,
+            row["at"], cents, full["net"], row.get("tx"), row.get("kind"), row.get("status"), retracted,
         )  # fmt: skip
         if not retracted:
             found.conversions.append(full)

@@ -103,7 +103,7 @@ async def test_fans_with_what_they_brought(pool: Pool, rows: Seeded) -> None:
     assert (told.fans, told.gross_cents) == (len(everybody), sum(gross.values()))
     for sort in ("revenue_net", "tips_net", "messages_sent_by_fan", "converted_at"):
         for descending in (True, False):
-            whole = await fans.page(pool, "t1", fans.Wanted(), sort=sort, descending=descending, limit=1000)  # type: ignore[arg-type]
+            whole = await fans.page(pool, "t1", fans.Wanted(), sort=sort, descending=descending, limit=1000)
             keys = [row["key"] for row in whole]
             assert keys == sorted(keys, reverse=True)
             paged: list[str] = []
@@ -115,7 +115,7 @@ async def test_fans_with_what_they_brought(pool: Pool, rows: Seeded) -> None:
                 sort=sort,
                 descending=descending,
                 limit=2,
-                after=after,  # type: ignore[arg-type]
+                after=after,
             ):
                 paged += [row["fan_id"] for row in page]
                 after = fans.cursor(page[-1])

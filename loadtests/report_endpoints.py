@@ -1,0 +1,108 @@
+"""How long every GET endpoint of the API and every page of the dashboard takes over a generated database."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any
+
+import httpx
+
+from tracker.access.keys import make_key
+from tracker.api.app import create_app
+from tracker.management.services import Services
+from tracker.reports.ranges import Range
+from tracker.secrets import Secrets
+from tracker.settings import Settings
+from tracker.stores import postgres, valkey
+from tracker.stores.embedded import DataFolder, EmbeddedValkey
+
+# Streams, downloads, files and what a person sees before there is a team.
+LEFT_OUT = (
+    "/live/feed",
+    "/metrics",
+    "/static/",
+    "/schema",
+    "/docs",
+    "/api/exports/",
+    "/setup",
+    "/api/setup",
+    "/login",
+    "/join",
+    "/reset",
+)
+MORE = (
+    "/api/reports/breakdown?dimension=country", "/api/reports/breakdown?dimension=ecid", "/api/reports/totals?compare=true",
+    "/api/reports/links?sort=-spenders", "/api/reports/series?step=hour", "/overview?range=30d&zone=Asia/Kolkata", "/overview?range=90d",
+    "/links/{smart_link_id}?by=ecid&zone=America/New_York", "/links/{smart_link_id}/cohorts?range=90d",
+    "/links/{smart_link_id}/clicks?bots=show&duplicates=show", "/links/{smart_link_id}/clicks?search=120200000003",
+    "/api/smart-links/{quiet_link_id}/clicks", "/links/{quiet_link_id}/clicks?duplicates=show",
+)  # fmt: skip
+BUDGET_MS = {"/api": 100, "": 150}
+
+
+async def endpoints(
+    pool: postgres.Pool, team_id: str, month: Range, links: dict[str, str], repeats: int
+) -> dict[str, dict[str, float]]:
+    """p50 and p95 in milliseconds by path, in this process (handler, rights, JSON or HTML; no network), one caller.
+
+    `links`: ids for the paths' parameters. Endpoints whose parameters have no sample here are left out.
+    """
+    secrets, found = Secrets("k" * 40), {}
+    _, key = await make_key(pool, secrets.key_hash, team_id, "benchmark")
+    with tempfile.TemporaryDirectory(prefix="clickbind-bench-") as path:
+        folder = DataFolder(Path(path) / "data")
+        folder.hold()
+        server = EmbeddedValkey(folder)
+        server.start()
+        redis = valkey.connect(folder.redis_url)
+        app: Any = create_app(Services(Settings(rate_limit_minute=0), pool, redis, secrets))
+        dates = {"date_start": str(month.first_day), "date_end": str(month.last_day), "time_zone": month.zone.key}
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(app),
+            base_url="http://api.test",
+            headers={"Authorization": f"Bearer {key}"},
+            timeout=600,
+        ) as client:
+            for path_format in (*_paths(app), *MORE):
+                try:
+                    address = path_format.format(**links)
+                except KeyError:
+                    continue
+                parameters = dates if address.startswith("/api/reports") else {}
+                times = []
+                for _ in range(repeats):
+                    started = time.perf_counter()
+                    answer = await client.get(address, params=httpx.URL(address).params.merge(parameters))
+                    times.append((time.perf_counter() - started) * 1000)
+                    if sum(times) > 10_000:
+                        break
+                if answer.status_code == 200:
+                    found[f"GET {path_format}"] = spread(times)
+        await redis.aclose()
+        server.stop()
+        folder.release()
+    return found
+
+
+def _paths(app: Any) -> list[str]:
+    found = {
+        route.path_format
+        for route in app.routes
+        if any("GET" in handler.http_methods for handler in getattr(route, "route_handlers", ()))
+    }
+    return sorted(path for path in found if not path.startswith(LEFT_OUT))
+
+
+def over_budget(name: str, figures: dict[str, float]) -> bool:
+    """Whether the median is over what an endpoint or a page may take."""
+    return figures["p50 ms"] > (
+        BUDGET_MS[""] if name.startswith("GET /") and not name.startswith("GET /api") else BUDGET_MS["/api"]
+    )
+
+
+def spread(times: list[float]) -> dict[str, float]:
+    """Median and 95th percentile."""
+    return {"p50 ms": median(times), "p95 ms": quantiles(times, n=20)[-1] if len(times) > 1 else times[0]}
