@@ -13,9 +13,9 @@ import pytest
 from loadtests.emulators.adplatforms import AdPlatforms, running_adplatforms
 from tests.integration.dashboard.people import person, readable, with_token
 from tests.integration.dashboard.telling import wrong
-from tracker.api.services import Services
 from tracker.dashboard.kinds import FORMS
 from tracker.management.connections import KINDS
+from tracker.management.services import Services
 from tracker.settings import Settings
 from tracker.stores.postgres import Pool
 
@@ -102,32 +102,30 @@ async def test_meta_and_tiktok_want_the_code_of_their_test_page(buyer: httpx.Asy
     assert (await buyer.post(home + "/test", data={"event": "nonsense"}, headers=PART)).status_code == 422
 
 
-@pytest.mark.parametrize(
-    ("kind", "changes", "field", "words"),
-    [
-        ("meta", {"token": ""}, "token", "Paste the access token"),
-        ("meta", {"token": "two words"}, "token", "copy it again"),
-        ("meta", {"config.pixel_id": ""}, "config.pixel_id", "is needed"),
-        ("meta", {"config.pixel_id": "12"}, "config.pixel_id", "is a number"),
-        ("meta", {"events.new_subscriber": "Subscribd"}, "config.events.new_subscriber", "did you mean Subscribe"),
-        ("meta", {"events.new_subscriber": "custom"}, "config.events.new_subscriber", "1 to 50 characters"),
-        ("snapchat", {"events.click": "custom", "custom.click": "MINE"}, "config.events.click", "no free event names"),
-        ("tiktok", {"smart_link_scope": "campaign_specific"}, "smart_link_ids", "at least one smart link"),
-        ("tiktok", {"smart_link_scope": "?"}, "smart_link_scope", "every smart link or some"),
-        ("tiktok", {"name": "x" * 256}, "name", "at most 255"),
-        ("creatortraffic", {"config.path": "evil.example"}, "config.path", "a path starts with"),
-        ("onlyfans_note", {"config.account_id": "acct_1", "config.text": "{nope}"}, "config.text", "at position 1"),
-    ],
+MISTAKES: tuple[tuple[Any, ...], ...] = (
+    ("meta", {"token": ""}, "token", "Paste the access token"),
+    ("meta", {"token": "two words"}, "token", "copy it again"),
+    ("meta", {"config.pixel_id": ""}, "config.pixel_id", "is needed"),
+    ("meta", {"config.pixel_id": "12"}, "config.pixel_id", "is a number"),
+    ("meta", {"events.new_subscriber": "Subscribd"}, "config.events.new_subscriber", "did you mean Subscribe"),
+    ("meta", {"events.new_subscriber": "custom"}, "config.events.new_subscriber", "1 to 50 characters"),
+    ("snapchat", {"events.click": "custom", "custom.click": "MINE"}, "config.events.click", "no free event names"),
+    ("tiktok", {"smart_link_scope": "campaign_specific"}, "smart_link_ids", "at least one smart link"),
+    ("tiktok", {"smart_link_scope": "?"}, "smart_link_scope", "every smart link or some"),
+    ("tiktok", {"name": "x" * 256}, "name", "at most 255"),
+    ("creatortraffic", {"config.path": "evil.example"}, "config.path", "a path starts with"),
+    ("onlyfans_note", {"config.account_id": "acct_1", "config.text": "{nope}"}, "config.text", "at position 1"),
 )
-async def test_a_mistake_stands_at_its_field_and_connects_nothing(
-    buyer: httpx.AsyncClient, pool: Pool, kind: str, changes: dict[str, Any], field: str, words: str
-) -> None:
-    answer = await buyer.post(f"/platforms/new/{kind}", data=fields(kind, **changes))
-    assert answer.status_code == 422
-    found = {name: html.unescape(text) for name, text in wrong(answer.text).items()}
-    assert words in found.get(field, ""), found
-    assert TOKEN not in answer.text
-    assert await pool.fetchval("SELECT count(*) FROM destinations") == 0
+
+
+async def test_a_mistake_stands_at_its_field_and_connects_nothing(buyer: httpx.AsyncClient, pool: Pool) -> None:
+    for kind, changes, field, words in MISTAKES:
+        answer = await buyer.post(f"/platforms/new/{kind}", data=fields(kind, **changes))
+        assert answer.status_code == 422
+        found = {name: html.unescape(text) for name, text in wrong(answer.text).items()}
+        assert words in found.get(field, ""), found
+        assert TOKEN not in answer.text
+        assert await pool.fetchval("SELECT count(*) FROM destinations") == 0
 
 
 async def test_a_connection_is_changed_paused_and_deleted_and_keeps_its_token(
