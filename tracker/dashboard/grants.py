@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from tracker.access.caller import Caller
 from tracker.access.permissions import ACTIONS, ASSIGNABLE, CATEGORIES, GRANTABLE, ROLES, effective, expand
+from tracker.dashboard.forms import Form
+from tracker.management.errors import Invalid
 
 ROLE_WORDS = {
     "owner": "May do everything, and hand the team over.",
@@ -47,6 +49,14 @@ def grid(caller: Caller) -> list[Line]:
 def roles_to_give(caller: Caller) -> dict[str, bool]:
     """The roles that can be given, and whether the caller may give them: nobody gives what they may not do themselves."""
     return {role: ROLES[role] <= caller.permissions for role in ASSIGNABLE}
+
+
+def chosen(form: Form) -> tuple[str, list[str]]:
+    """The role and the permissions beyond it that a form asks for. Raises Invalid for a role that would hold nothing."""
+    role, granted = form.get("role"), form.all("permissions")
+    if role == "custom" and not granted:
+        raise Invalid({"permissions": ["A custom role holds only what is ticked: tick at least one box."]})
+    return role, granted
 
 
 def may_touch(caller: Caller, role: str, granted: Iterable[str]) -> bool:

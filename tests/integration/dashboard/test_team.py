@@ -72,8 +72,9 @@ async def test_an_invitation_is_taken_back(owner: httpx.AsyncClient, pool: Pool)
 MISTAKES: tuple[tuple[Any, ...], ...] = (
     ({"email": "nobody", "role": "viewer"}, "email", "must be an e-mail address"),
     ({"email": "a@example.com"}, "role", "The role must be one of"),
+    ({"email": "a@example.com", "role": "custom"}, "permissions", "tick at least one"),
     ({"email": "a@example.com", "role": "owner"}, "role", "The role must be one of"),
-    ({"email": "a@example.com", "role": "viewer", "permissions": "team.own"}, "", "no permission"),
+    ({"email": "a@example.com", "role": "viewer", "permissions": "team.own"}, "permissions", "no permission"),
     ({"email": OWNER["email"], "role": "viewer"}, "", "member already"),
 )
 

@@ -14,13 +14,13 @@ from tracker.access.caller import Caller
 from tracker.access.permissions import OWN
 from tracker.dashboard.address import address
 from tracker.dashboard.forms import Form, read_form
-from tracker.dashboard.grants import ROLE_WORDS, grid, may_touch, roles_to_give, summary
+from tracker.dashboard.grants import ROLE_WORDS, chosen, grid, may_touch, roles_to_give, summary
 from tracker.dashboard.period import person_zone
 from tracker.dashboard.rendering import page
 from tracker.management.errors import Invalid, Refused
 from tracker.management.services import Services
 
-SHOWN = ("role",)
+SHOWN = ("role", "permissions")
 OWNER_STAYS = "The owner keeps this role until they hand the team to somebody else: a team is never without one."
 
 
@@ -47,7 +47,7 @@ async def change_member(
     one = await members.get(services.pool, caller.team_id, user_id)
     form = await read_form(request)
     try:
-        await members.change(services.pool, caller, user_id, form.get("role"), form.all("permissions"))
+        await members.change(services.pool, caller, user_id, *chosen(form))
     except Invalid as error:
         return _show(request, caller, services, one, form.amiss(error.errors, SHOWN), 422)
     except Refused as error:

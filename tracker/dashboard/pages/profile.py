@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import user_agents
 from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
@@ -126,8 +127,15 @@ async def _show(
     done = "zone" if where.get("zone") == zone else where.get("done")
     return page(
         request, "profile/page.html", title="Your profile", status=status, caller=caller, services=services, form=form,
-        person=person, rows=rows, teams=teams, chosen=zone, zones=ZONES, zone=person_zone(request), notice=DONE.get(done, ""),
+        person=person, browser=browser, rows=rows, teams=teams, chosen=zone, zones=ZONES, zone=person_zone(request), notice=DONE.get(done, ""),
     )  # fmt: skip
+
+
+def browser(agent: str) -> str:
+    """'Firefox on Windows' of what a browser calls itself."""
+    found = user_agents.parse(agent)
+    families = [family for family in (found.browser.family, found.os.family) if family != "Other"]
+    return " on ".join(families) or agent[:40] or "unknown"
 
 
 def _person(caller: Caller) -> str:

@@ -14,7 +14,7 @@ from tracker.access import invitations, members
 from tracker.access.caller import Caller
 from tracker.dashboard.address import address
 from tracker.dashboard.forms import Form, read_form
-from tracker.dashboard.grants import ROLE_WORDS, grid, may_touch, roles_to_give, summary
+from tracker.dashboard.grants import ROLE_WORDS, chosen, grid, may_touch, roles_to_give, summary
 from tracker.dashboard.navigation import Place
 from tracker.dashboard.period import person_zone
 from tracker.dashboard.rendering import page
@@ -22,7 +22,7 @@ from tracker.management.errors import Invalid, Refused
 from tracker.management.services import Services
 
 PLACE = Place("/team", "Team", "team", "m", "team.view")
-SHOWN = ("email", "role", "team")
+SHOWN = ("email", "role", "permissions", "team")
 DONE = {
     "renamed": "The team has its new name.",
     "removed": "They are no longer in the team: logged out of it, their API keys and open invitations ended.",
@@ -60,9 +60,7 @@ async def invite(
     """Invite somebody; the link is on this answer only."""
     form = await read_form(request)
     try:
-        made, link = await invitations.make(
-            services, caller, form.get("email"), form.get("role"), form.all("permissions")
-        )
+        made, link = await invitations.make(services, caller, form.get("email"), *chosen(form))
     except Invalid as error:
         return await _show(request, caller, services, form.amiss(error.errors, SHOWN), 422)
     except Refused as error:
