@@ -32,7 +32,7 @@ class Column(msgspec.Struct, frozen=True):
     context: Callable[[str], str]
 
 
-# The contexts are those of the code that seals: tracker/api/accounts.py, tracker/inbox/receive.py, tracker/protection/erasure.py, …
+# The contexts are those of the code that seals: tracker/management/, tracker/inbox/receive.py, tracker/protection/erasure.py.
 COLUMNS = (
     Column("installation_values", "installation values", lambda name: f"installation:{name}"),
     Column("accounts_api_key", "providers' API keys", lambda account_id: f"account:{account_id}:api_key"),

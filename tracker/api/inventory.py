@@ -33,6 +33,11 @@ TRIAL_SORTS: dict[str, Any] = {
 }  # fmt: skip
 
 
+def of_link(end: str = "") -> list[str]:
+    """The paths of a call that links of both kinds have."""
+    return [f"/api/{{account:str}}/{kind}/{{link_id:str}}{end}" for kind in ("tracking-links", "trial-links")]
+
+
 @get("/api/{account:str}/tracking-links", permission="smart-links.view")
 async def list_tracking_links(
     request: Asked,
@@ -150,7 +155,7 @@ async def create_trial_link(
 
 
 @get(
-    ["/api/{account:str}/tracking-links/{link_id:str}", "/api/{account:str}/trial-links/{link_id:str}"],
+    of_link(),
     permission="smart-links.view",
 )
 async def get_link(
@@ -169,7 +174,7 @@ async def get_link(
 
 
 @delete(
-    ["/api/{account:str}/tracking-links/{link_id:str}", "/api/{account:str}/trial-links/{link_id:str}"],
+    of_link(),
     status_code=200,
     permission="smart-links.manage",
 )

@@ -11,7 +11,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from tracker.access.caller import Caller
 from tracker.api.envelope import Limit, Offset, envelope, next_page
-from tracker.api.inventory import Asked, kind_of
+from tracker.api.inventory import Asked, kind_of, of_link
 from tracker.api.link_tags import TagList
 from tracker.api.moments import covered
 from tracker.api.stats import ACQUISITION, Basis, cohort, money
@@ -22,10 +22,7 @@ MinSpend = Annotated[float, QueryParameter(name="minSpend", ge=0, le=10_000_000)
 
 
 @get(
-    [
-        "/api/{account:str}/tracking-links/{link_id:str}/subscribers",
-        "/api/{account:str}/trial-links/{link_id:str}/subscribers",
-    ],
+    of_link("/subscribers"),
     permission="reports.view",
 )
 async def list_link_subscribers(
@@ -60,10 +57,7 @@ async def list_link_subscribers(
 
 
 @get(
-    [
-        "/api/{account:str}/tracking-links/{link_id:str}/spenders",
-        "/api/{account:str}/trial-links/{link_id:str}/spenders",
-    ],
+    of_link("/spenders"),
     permission="reports.view",
 )
 async def list_link_spenders(
@@ -93,7 +87,7 @@ async def list_link_spenders(
 
 
 @get(
-    ["/api/{account:str}/tracking-links/{link_id:str}/stats", "/api/{account:str}/trial-links/{link_id:str}/stats"],
+    of_link("/stats"),
     permission="reports.view",
 )
 async def link_stats(
@@ -126,10 +120,7 @@ async def link_stats(
 
 
 @get(
-    [
-        "/api/{account:str}/tracking-links/{link_id:str}/cohort-arps",
-        "/api/{account:str}/trial-links/{link_id:str}/cohort-arps",
-    ],
+    of_link("/cohort-arps"),
     permission="reports.view",
 )
 async def link_cohorts(
@@ -159,7 +150,7 @@ async def link_cohorts(
 
 
 @get(
-    ["/api/{account:str}/tracking-links/{link_id:str}/tags", "/api/{account:str}/trial-links/{link_id:str}/tags"],
+    of_link("/tags"),
     permission="smart-links.view",
 )
 async def list_inventory_tags(
@@ -174,7 +165,7 @@ async def list_inventory_tags(
 
 
 @post(
-    ["/api/{account:str}/tracking-links/{link_id:str}/tags", "/api/{account:str}/trial-links/{link_id:str}/tags"],
+    of_link("/tags"),
     status_code=200,
     permission="smart-links.manage",
 )
@@ -192,7 +183,7 @@ async def add_inventory_tags(
 
 
 @delete(
-    ["/api/{account:str}/tracking-links/{link_id:str}/tags", "/api/{account:str}/trial-links/{link_id:str}/tags"],
+    of_link("/tags"),
     status_code=200,
     permission="smart-links.manage",
 )

@@ -6,9 +6,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg
+import msgspec
 
 from tracker.attribution.evidence import FanKey, from_ms
 from tracker.attribution.facts import Click, Credit
@@ -28,6 +29,7 @@ from tracker.explain.explanation import (
 )
 
 Row = Mapping[str, Any] | asyncpg.Record
+Card = TypeVar("Card", bound=msgspec.Struct)
 MOST_CANDIDATES = 50
 MINUTE = timedelta(seconds=60)
 
@@ -51,14 +53,14 @@ class Rows:
 
 def assemble(kind: Kind, name: str, rows: Rows) -> Explanation:
     """The explanation of a fan, a conversion or a click. Raises LookupError when `rows` lack what it is about."""
-    events = {row["event_key"]: _event(row) for row in rows.events}
-    fans = [_fan(row) for row in rows.fans]
+    events = {row["event_key"]: _card(EventCard, row) for row in rows.events}
+    fans = [_card(FanCard, row) for row in rows.fans]
     subscriptions = [
         _subscription(fan_id, credit, rows.leases, events)
         for (_, fan_id), chosen in sorted(rows.credits.items())
         for credit in chosen
     ]
-    bindings = [_binding(row) for row in rows.bindings]
+    bindings = [_card(BindingCard, row, event_keys=list(row["event_keys"])) for row in rows.bindings]
     clicks = _clicks(rows)
     conversions = _conversions(rows, events)
     if kind == "fan":
@@ -134,103 +136,28 @@ def _click(row: Row, later: list[VisitCard]) -> ClickCard:
     link = row["inventory_link_id"]
     first = VisitCard(at=row["clicked_at"], visitor_by=row["visitor_by"], inventory_link_id=link)
     leased = None if link is None else row["last_visit_at"] + timedelta(seconds=row["window_seconds"]) + MINUTE
-    return ClickCard(
-        click_id=row["click_id"],
-        smart_link_id=row["smart_link_id"],
-        smart_link_name=row["smart_link_name"],
-        clicked_at=row["clicked_at"],
-        visits=[first, *later],
-        visitor=row["visitor"],
-        visitor_by=row["visitor_by"],
-        lease=row["lease"],
-        inventory_link_id=link,
-        link_name=row["link_name"],
-        link_url=row["link_url"],
-        window_seconds=row["window_seconds"],
-        leased_until=leased,
-        spilled=row["spilled"],
-        is_bot=row["is_bot"],
-        bot_reason=row["bot_reason"],
-        country=row["country"],
-        device_type=row["device_type"],
-        browser=row["browser"],
-        external_click_id=row["ecid"],
-    )
-
-
-def _event(row: Row) -> EventCard:
-    return EventCard(
-        event_key=row["event_key"],
-        kind=row["kind"],
-        at=row["at"],
-        precision_seconds=row["precision_seconds"],
-        source=row["source"],
-        first_seen_at=row["first_seen_at"],
-        inventory_link_id=row["inventory_link_id"],
-    )
-
-
-def _fan(row: Row) -> FanCard:
-    return FanCard(
-        fan_id=row["fan_id"],
-        username=row["username"],
-        name=row["name"],
-        first_subscribed_at=row["first_subscribed_at"],
-        unattributed_reason=row["unattributed_reason"],
-    )
-
-
-def _binding(row: Row) -> BindingCard:
-    return BindingCard(
-        fan_id=row["fan_id"],
-        valid_from=row["valid_from"],
-        click_id=row["click_id"],
-        smart_link_id=row["smart_link_id"],
-        rule=row["rule"],
-        lease=row["lease"],
-        confidence=row["confidence"],
-        competing_clicks=row["competing_clicks"],
-        event_keys=list(row["event_keys"]),
-        believed_at=row["believed_at"],
-        retracted_at=row["retracted_at"],
-    )
+    return _card(ClickCard, row, visits=[first, *later], leased_until=leased, external_click_id=row["ecid"])
 
 
 def _conversions(rows: Rows, events: Mapping[str, EventCard]) -> list[ConversionCard]:
     told: dict[str, list[DeliveryCard]] = defaultdict(list)
     for row in rows.deliveries:
         told[row["event_id"]].append(
-            DeliveryCard(
-                destination_id=row["destination_id"],
-                destination_kind=row["kind"],
-                destination_name=row["name"],
-                state=row["state"],
-                attempts=row["attempts"],
-                verdict=row["verdict"],
-                created_at=row["created_at"],
-                due_at=row["due_at"],
-                finished_at=row["finished_at"],
-            )
+            _card(DeliveryCard, row, destination_kind=row["kind"], destination_name=row["name"])
         )
     return [
-        ConversionCard(
-            conversion_id=row["conversion_id"],
-            fan_id=row["fan_id"],
+        _card(
+            ConversionCard,
+            row,
             type=row["conversion_type"],
             at=row["conversion_at"],
-            click_id=row["click_id"],
-            amount_gross_cents=row["amount_gross_cents"],
-            amount_net_cents=row["amount_net_cents"],
-            transaction_id=row["transaction_id"],
-            transaction_type=row["transaction_type"],
-            transaction_status=row["transaction_status"],
-            purchase=row["purchase"],
-            previously_subscribed=row["previously_subscribed"],
-            created_at=row["created_at"],
-            corrected_at=row["corrected_at"],
-            retracted_at=row["retracted_at"],
             events=[events[key] for key in row["event_keys"] if key in events],
             deliveries=told[row["conversion_id"]],
         )
         for row in rows.conversions
     ]
+
+
+def _card(kind: type[Card], row: Row, **own: Any) -> Card:
+    """A card whose fields are the row's columns of the same names, but for `own`."""
+    return kind(**{name: row[name] for name in kind.__struct_fields__ if name not in own}, **own)
