@@ -27,7 +27,7 @@ FIRST_SPAN = timedelta(hours=1)
 LONGEST_LAG = timedelta(days=1)  # a recorder further behind than this is no matter of a live view
 CLICK_OVERLAP = timedelta(seconds=10)  # an edge's clock and a claim's time against the log's
 WRITE_OVERLAP = timedelta(seconds=30)  # longest a transaction that credits takes to become visible
-MANY_LINKS = 1000  # more are not asked one by one
+MANY_LINKS = 500  # more are not asked one by one
 
 KINDS = ("click", "conversion", "delivery")
 
