@@ -9,6 +9,7 @@ from typing import Any
 from tracker.providers import fields
 from tracker.providers.base import LinkKind, LinkSubscriber, ProviderError, ProviderLink, TrialTerms
 from tracker.providers.ofauth.client import ACCESS, Client, rows_of
+from tracker.providers.onlyfans import trial_link, trial_start
 
 PATHS: dict[LinkKind, str] = {
     "tracking_link": f"{ACCESS}/promotions/tracking-links",
@@ -35,19 +36,7 @@ def read_link(kind: LinkKind, row: dict[str, Any]) -> ProviderLink | None:
             created_at=fields.moment(row.get("createdAt")),
             finished=fields.moment(row.get("endDate")) is not None,
         )
-    return ProviderLink(
-        kind=kind,
-        provider_link_id=link_id,
-        name=fields.text(row.get("trialLinkName") or row.get("name")),
-        url=fields.url(row.get("url")),
-        clicks=fields.count(row.get("clicksCounts")),
-        subscribers=fields.count(row.get("claimCounts")),
-        claim_limit=fields.count(row.get("subscribeCounts")) or None,
-        trial_days=fields.count(row.get("subscribeDays")) or None,
-        expires_at=fields.moment(row.get("expiredAt")),
-        created_at=fields.moment(row.get("createdAt")),
-        finished=row.get("isFinished") is True,
-    )
+    return trial_link(link_id, fields.text(row.get("trialLinkName") or row.get("name")), row)
 
 
 def read_subscriber(row: dict[str, Any], *, trial: bool = False) -> LinkSubscriber | None:
@@ -57,11 +46,8 @@ def read_subscriber(row: dict[str, Any], *, trial: bool = False) -> LinkSubscrib
         return None
     told = fields.mapping(row.get("subscription"))
     at = fields.moment(told.get("subscribedAt"))
-    history = told.get("history")
-    if trial and isinstance(history, list):
-        periods = [period for period in history if isinstance(period, dict) and period.get("type") == "trial"]
-        times = [fields.moment(period.get("startDate")) for period in periods]
-        at = max((time for time in times if time is not None), default=at)
+    if trial:
+        at = trial_start(told.get("history")) or at
     return LinkSubscriber(fan, fields.text(row.get("username"), 200), fields.text(row.get("name"), 200), at)
 
 

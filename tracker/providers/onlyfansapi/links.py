@@ -7,6 +7,7 @@ from typing import Any
 
 from tracker.providers import fields
 from tracker.providers.base import LinkKind, LinkSubscriber, ProviderError, ProviderLink, TrialTerms
+from tracker.providers.onlyfans import trial_link, trial_start
 from tracker.providers.onlyfansapi.client import Client, next_offset, rows_of
 
 PATHS: dict[LinkKind, str] = {"tracking_link": "tracking-links", "free_trial": "trial-links"}
@@ -35,19 +36,7 @@ def read_link(kind: LinkKind, row: dict[str, Any]) -> ProviderLink | None:
             created_at=fields.moment(row.get("createdAt")),
             finished=fields.moment(row.get("endDate")) is not None,
         )
-    return ProviderLink(
-        kind=kind,
-        provider_link_id=link_id,
-        name=fields.text(row.get("trialLinkName")),
-        url=fields.url(row.get("url")),
-        clicks=fields.count(row.get("clicksCounts")),
-        subscribers=fields.count(row.get("claimCounts")),
-        claim_limit=fields.count(row.get("subscribeCounts")) or None,
-        trial_days=fields.count(row.get("subscribeDays")) or None,
-        expires_at=fields.moment(row.get("expiredAt")),
-        created_at=fields.moment(row.get("createdAt")),
-        finished=row.get("isFinished") is True,
-    )
+    return trial_link(link_id, fields.text(row.get("trialLinkName")), row)
 
 
 def read_subscriber(kind: LinkKind, row: dict[str, Any]) -> LinkSubscriber | None:
@@ -57,11 +46,7 @@ def read_subscriber(kind: LinkKind, row: dict[str, Any]) -> LinkSubscriber | Non
         return None
     data = fields.mapping(row.get("subscribedOnData")) if kind == "free_trial" else {}
     at = fields.moment(data.get("subscribeAt"))
-    periods = data.get("subscribes")
-    if isinstance(periods, list):
-        trials = [period for period in periods if isinstance(period, dict) and period.get("type") == "trial"]
-        times = [fields.moment(period.get("startDate") or period.get("date")) for period in trials]
-        at = max((time for time in times if time is not None), default=at)
+    at = trial_start(data.get("subscribes")) or at
     return LinkSubscriber(fan, fields.text(row.get("username"), 200), fields.text(row.get("name"), 200), at)
 
 
