@@ -26,6 +26,14 @@ from tracker.management.services import Services
 
 FIELDS = ("name", "url", "http_method", "body", "headers", "smart_link_scope", "smart_link_ids", "conversion_types")
 MOST_LINKS = 1000
+FIRST = (
+    "external_click_id",
+    "click_id",
+    "conversion_id",
+    "conversion_type",
+    "amount_gross",
+    "amount_net",
+)  # what networks ask for
 _BLANK = re.compile(r"<([a-z_]+)>")
 
 
@@ -138,7 +146,7 @@ async def _show(
         one=one,
         links=links,
         types=TYPES,
-        variables=VARIABLES.values(),
+        variables=[VARIABLES[name] for name in (*FIRST, *(name for name in VARIABLES if name not in FIRST))],
         networks=PRESETS.values(),
         preset=PRESETS.get(form.get("preset")),
         **previewed(form),
