@@ -32,6 +32,7 @@ _INDEX = {name: index for index, name in enumerate(PARAMETERS)}
 _BLANK = [""] * len(PARAMETERS)
 # C0, DEL and C1 controls, and lone surrogates: PostgreSQL text refuses NUL, UTF-8 refuses surrogates, nobody wants the rest.
 _UNWANTED = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_CONTROLS = bytes([*range(32), 127])
 _MACRO = re.compile(
     r"\{\{[^{}]*\}\}|\$?\{[^{}]*\}|\[[^\[\]]*\]|<[^<>]*>|##[^#]*##|%%[^%]*%%|__[A-Za-z0-9]+(?:_[A-Za-z0-9]+)*__"
 )
@@ -58,13 +59,19 @@ def clean(text: str) -> str:
     return text if text.isprintable() else _UNWANTED.sub("", text)
 
 
+def is_clean(raw: bytes) -> bool:
+    """Whether bytes are ASCII without control characters: their text, and any part of it, needs no `clean`."""
+    return raw.isascii() and len(raw.translate(None, _CONTROLS)) == len(raw)
+
+
 def is_macro(value: str) -> bool:
     """Whether a click id is nothing but unexpanded macros: `{clickid}`, `{{ad.id}}`, `__CLICKID__`, `${SUBID}`, …"""
     return not _MACRO.sub("", value).strip(_BETWEEN_MACROS)
 
 
-def parse_query(text: str, truncated: list[str]) -> tuple[list[str], str]:
+def parse_query(text: str, truncated: list[str], needs_cleaning: bool = True) -> tuple[list[str], str]:
     """(values by position in PARAMETERS, all other parameters as they came) of a query string, decoded as UTF-8.
+    `needs_cleaning`: False when `is_clean` has said so; looking at each character costs more than all else here.
 
     At most 100 parameters are looked at; of one given twice the first with a value wins. Names of fields that were cut are
     added to `truncated`.
@@ -72,7 +79,7 @@ def parse_query(text: str, truncated: list[str]) -> tuple[list[str], str]:
     values = _BLANK.copy()
     others: list[str] = []
     pieces = text.split("&", MAX_PARAMETERS)
-    is_plain = "%" not in text and "+" not in text and text.isprintable()
+    is_plain = "%" not in text and "+" not in text and (not needs_cleaning or text.isprintable())
     has_overflow = len(pieces) > MAX_PARAMETERS
     if has_overflow:
         pieces.pop()
@@ -99,7 +106,9 @@ def parse_query(text: str, truncated: list[str]) -> tuple[list[str], str]:
         if index < CLICK_IDS and value[0] in _MACRO_MARKS and is_macro(value):
             continue
         values[index] = value
-    other = clean("&".join(others)) if others else ""
+    other = "&".join(others)
+    if needs_cleaning:
+        other = clean(other)
     if has_overflow or len(other) > OTHER_CAP:
         other = other[:OTHER_CAP]
         truncated.append("other_params")

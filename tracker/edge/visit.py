@@ -16,6 +16,7 @@ from tracker.edge.request import (
     Headers,
     clean,
     header_text,
+    is_clean,
     parse_cookies,
     parse_query,
 )
@@ -56,9 +57,11 @@ class VisitReader:
             client = self._clients.behind(client, headers.get(b"x-forwarded-for"))
         landing = link.address
         query: str = query_string.decode("utf-8", "replace")
-        values, other = parse_query(query, truncated)
+        needs_cleaning = not is_clean(query_string)
+        values, other = parse_query(query, truncated, needs_cleaning)
         if query:
-            landing = f"{landing}?{clean(query[:LANDING_CAP])}"
+            shown = query[:LANDING_CAP]
+            landing = f"{landing}?{clean(shown) if needs_cleaning else shown}"
             if len(landing) > LANDING_CAP or len(query) > LANDING_CAP:
                 landing = landing[:LANDING_CAP]
                 truncated.append("landing_url")

@@ -7,7 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tracker.edge import request
-from tracker.edge.request import CAPS, OTHER_CAP, PARAMETERS, fold_headers, is_speculative, parse_cookies, parse_query
+from tracker.edge.request import (
+    CAPS,
+    OTHER_CAP,
+    PARAMETERS,
+    fold_headers,
+    is_clean,
+    is_speculative,
+    parse_cookies,
+    parse_query,
+)
 
 VISITOR = "01k5zzzzzzzzzzzzzzzzzzzzzz"
 
@@ -33,6 +42,11 @@ def test_sccid_in_any_case(name: str) -> None:
 @pytest.mark.parametrize("name", ["ECID", "Fbclid", "UTM_SOURCE"])
 def test_other_names_are_taken_as_written(name: str) -> None:
     assert parsed(f"{name}=1") == {"other": f"{name}=1"}
+
+
+@pytest.mark.parametrize("byte", range(256))
+def test_clean_bytes_are_those_whose_text_is_printable(byte: int) -> None:
+    assert is_clean(b"a=" + bytes([byte])) is (32 <= byte < 127)
 
 
 def test_the_first_of_a_repeated_parameter_wins() -> None:
@@ -102,6 +116,10 @@ queries = st.one_of(
 def test_any_bytes_give_clean_capped_values(raw: bytes) -> None:
     truncated: list[str] = []
     values, other = parse_query(raw.decode("utf-8", "replace"), truncated)
+    if is_clean(raw):
+        again: list[str] = []
+        assert parse_query(raw.decode(), again, False) == (values, other)
+        assert again == truncated
     assert len(values) == len(PARAMETERS)
     for value, cap in [*zip(values, CAPS, strict=True), (other, OTHER_CAP)]:
         assert len(value) <= cap
