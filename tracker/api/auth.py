@@ -18,18 +18,13 @@ from litestar.types import Message, Scope
 
 from tracker.access import keys, sessions
 from tracker.access.caller import Caller
-from tracker.access.keys import make_key
 from tracker.access.limits import Limiter, Rate, TooOften
 from tracker.access.permissions import PUBLIC, SIGNED_IN
 from tracker.access.sessions import Session
 from tracker.edge.client import ClientAddresses
 from tracker.management.errors import Refused
 from tracker.management.services import Services
-from tracker.stores.queries import load_queries
 
-__all__ = ["SQL", "Caller", "Gate", "caller", "gate_of", "make_key"]
-
-SQL = load_queries("tracker.api", "api.sql")
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 FAILURES = Rate(capacity=60, per_second=0.5)  # wrong keys and cookies one address may show
 _KEY_LIMIT = 200

@@ -9,7 +9,6 @@ import asyncpg
 from tracker.access import audit, people, resets
 from tracker.access.caller import Caller, system
 from tracker.access.keys import make_key
-from tracker.api.auth import SQL
 from tracker.management.errors import Invalid
 from tracker.rotation import adopt_hash_key
 from tracker.secrets import Secrets, installation_secrets
@@ -34,7 +33,7 @@ async def bootstrap(settings: Settings, team_name: str, owner: str | None = None
     try:
         async with pool.acquire() as connection, connection.transaction():
             team_id = "team_" + random.token_hex(10)
-            await connection.execute(SQL["insert_team"], team_id, team_name)
+            await connection.execute(people.SQL["insert_team"], team_id, team_name)
             secrets = installation_secrets(settings)
             await adopt_hash_key(connection, secrets)
             key_id, key = await make_key(connection, secrets.key_hash, team_id, "bootstrap")

@@ -10,9 +10,7 @@ from litestar import MediaType, Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 
 from tracker.access.limits import TooOften
-from tracker.management.errors import Invalid, Refused, not_found
-
-__all__ = ["HANDLERS", "Invalid", "Refused", "not_found"]
+from tracker.management.errors import Invalid, Refused
 
 log = structlog.get_logger()
 
@@ -48,7 +46,9 @@ def bad_request(request: Request[Any, Any, Any], error: ValidationException) -> 
     fields: dict[str, list[str]] = {}
     for entry in error.extra or ():
         if isinstance(entry, dict):
-            fields.setdefault(_as_sent(request, str(entry.get("key", "body"))), []).append(str(entry.get("message", "is not valid")))
+            fields.setdefault(_as_sent(request, str(entry.get("key", "body"))), []).append(
+                str(entry.get("message", "is not valid"))
+            )
     return invalid(request, Invalid(fields or {"body": [error.detail]}))
 
 

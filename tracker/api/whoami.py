@@ -11,7 +11,7 @@ from tracker.access.caller import Caller
 from tracker.management.services import Services
 from tracker.stores.queries import load_queries
 
-SQL = load_queries("tracker.api", "api.sql")
+SQL = load_queries("tracker.api", "whoami.sql")
 
 
 @get("/api/whoami", permission="signed-in")
