@@ -68,7 +68,7 @@ BUDGETS = (
     Budget("the same by processor time of the edge", 1.3, "×", True, "redirect",
            lambda f: f["redirect"]["litestar_to_edge_cpu"]),
     Budget("redirect p99 at half load", 5.0, "ms", False, "redirect",
-           lambda f: f["redirect"]["servers"]["edge at half"]["p99_ms"]),
+           lambda f: f["redirect"]["servers"]["edge at half"]["server_p99_ms"]),
     Budget("processor time of a redirect, 100,000 smart links and 1,000,000 pooled links / few", 1.1, "×", False,
            "redirect_large", _redirect_cost),
     Budget("recorder / bare COPY of the same rows, same indexes", 0.4, "×", True, "recorder",

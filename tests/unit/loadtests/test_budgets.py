@@ -17,7 +17,7 @@ def figures() -> dict[str, Any]:
             "servers": {
                 "bare": {"rate": 20000.0, "cpu_us": 40.0},
                 "edge": {"rate": 10000.0, "cpu_us": 80.0},
-                "edge at half": {"p99_ms": 5.0},
+                "edge at half": {"server_p99_ms": 5.0},
             },
             "edge_to_bare": 0.5,
             "bare_to_edge_cpu": 0.5,
@@ -57,7 +57,7 @@ def test_at_the_budget_all_hold() -> None:
     [
         (("redirect", "edge_to_bare"), 0.49, "bare ASGI"),
         (("redirect", "edge_to_litestar"), 1.29, "Litestar"),
-        (("redirect", "servers", "edge at half", "p99_ms"), 5.1, "half load"),
+        (("redirect", "servers", "edge at half", "server_p99_ms"), 5.1, "half load"),
         (("redirect_large", "servers", "edge", "cpu_us"), 89.0, "1,000,000 pooled"),
         (("recorder", "ratio_to_copy_same_indexes"), 0.39, "COPY"),
         (("recorder", "recorder_entries_per_second"), 9999, "peak redirect rate"),
