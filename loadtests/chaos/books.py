@@ -210,15 +210,16 @@ class Books:
             for event_id in told - final
         ]
         phantom = [e for e, rows in deliveries.items() if rows[0]["state"] == "delivered" and not arrivals.get(e)]
+        unanswered = {row["event_id"] for row in self._rows["unanswered"]}
         repeats = {event_id: times for event_id, times in arrivals.items() if len(times) > 1}
         unexplained = [
             f"{event_id}: received {len(times)} times, {times[0]:.3f} and {times[1]:.3f}"
             for event_id, times in repeats.items()
-            if not self._in_flight_at_a_fault(times)
+            if event_id not in unanswered and not self._in_flight_at_a_fault(times)
         ]
         if repeats:
             self.notes.append(
-                f"{len(repeats)} events arrived again, under the same id: on their way when worker or PostgreSQL fell"
+                f"{len(repeats)} events arrived again, under the same id: on their way when worker or PostgreSQL fell, or not answered in time"
             )
         if states["dead"]:
             self.notes.append(f"{states['dead']} deliveries are dead letters")

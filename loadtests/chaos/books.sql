@@ -42,3 +42,7 @@ SELECT fan_id, unattributed_reason FROM fans;
 -- name: deliveries
 -- Every delivery with how often it was sent, as far as was written down.
 SELECT d.event_id, d.state, d.attempts, d.verdict FROM deliveries d;
+
+-- name: unanswered
+-- Events with an attempt that was sent and got no whole answer: it may have arrived, and was made again.
+SELECT DISTINCT event_id FROM attempts WHERE status_code IS NULL AND outcome = 'transient';
