@@ -200,5 +200,6 @@ def sentence(size: int, leased: int | None, expected: Forecast, pool_max: int, *
     elif size < expected.target:
         words.append(f"More are being made, up to {expected.target}.")
     if expected.target < expected.needed:
-        words.append(f"The pool may grow to {pool_max} by itself; raise CLICKBIND_POOL_MAX to let it grow further.")
+        limit = f"CLICKBIND_POOL_MAX is {pool_max:,}"
+        words.append(f"It does not grow beyond that by itself: {limit}; raise it to let the pool grow further.")
     return " ".join(words)
