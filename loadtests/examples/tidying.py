@@ -47,7 +47,9 @@ class Tidying:
                 for key, each in value.items()
             }
         if isinstance(value, Sequence) and not isinstance(value, str):
-            return [self.tidied(each) for each in value[:LONGEST_LIST]]
+            # Of a series the end: there is most to see.
+            series = any(isinstance(each, Mapping) and "timestamp" in each for each in value)
+            return [self.tidied(each) for each in (value[-LONGEST_LIST:] if series else value[:LONGEST_LIST])]
         return self._text(value) if isinstance(value, str) else value
 
     def _text(self, text: str) -> str:

@@ -2,12 +2,6 @@
 -- ids, and inside a group along an index, so that a page costs the same at the beginning and at the end of 50 million rows.
 -- $1: the group; $2..: where in it to go on; then the range [from, to) and what the kind filters by; last the page's size.
 
--- name: links
--- The team's smart links, deleted ones included: their clicks and sales are still the team's.
-SELECT s.smart_link_id FROM smart_links s
-WHERE s.team_id = $1 AND ($2::text[] IS NULL OR s.smart_link_id = ANY($2)) AND ($3::text[] IS NULL OR s.account_id = ANY($3))
-ORDER BY s.smart_link_id;
-
 -- name: accounts
 -- The team's accounts.
 SELECT a.account_id FROM accounts a
@@ -17,7 +11,7 @@ ORDER BY a.account_id;
 
 -- name: destinations
 -- The team's destinations, deleted ones included.
-SELECT d.destination_id FROM destinations d WHERE d.team_id = $1 AND $2::text[] IS NULL AND $3::text[] IS NULL ORDER BY d.destination_id;
+SELECT d.destination_id FROM destinations d WHERE d.team_id = $1 ORDER BY d.destination_id;
 
 -- name: clicks
 -- A link's clicks by their ids, which sort by time; $3 and $4 bound the ids, $5 and $6 the moments, $7: bots too.

@@ -6,9 +6,7 @@ costs PostgreSQL nothing while its reader is slow. Rows that arrive meanwhile ma
 
 from __future__ import annotations
 
-import base64
-import binascii
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -16,8 +14,10 @@ import asyncpg
 
 from tracker.exports.columns import COLUMNS
 from tracker.exports.formats import Row
-from tracker.management.errors import Invalid
+from tracker.lists import cursors
+from tracker.lists.links import chosen
 from tracker.recorder import ulids
+from tracker.reports.filters import Filters
 from tracker.stores.postgres import Pool
 from tracker.stores.queries import load_queries
 
@@ -25,7 +25,6 @@ SQL = load_queries("tracker.exports", "exports.sql")
 PAGE = 2000
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 _END = datetime(9999, 1, 1, tzinfo=UTC)
-_SEPARATOR = "\x1f"
 
 
 class Wanted(NamedTuple):
@@ -48,38 +47,27 @@ class Position(NamedTuple):
     """Behind a row: its group, and the values its group is sorted by."""
 
     group: str
-    keys: tuple[str, ...] = ()
+    keys: tuple[Any, ...] = ()
 
 
 class _Walk(NamedTuple):
-    """How a kind is read: its groups, the row's values that make its position, and the page query's parameters."""
+    """How a kind is read: its groups, the row's values that make its position, where that begins, and the page query's parameters."""
 
-    groups: str
-    keys: Callable[[asyncpg.Record], tuple[str, ...]]
-    start: tuple[str, ...]
-    parameters: Callable[[Wanted, tuple[str, ...]], list[Any]]
+    groups: Callable[[Pool, Wanted], Awaitable[list[str]]]
+    keys: Callable[[asyncpg.Record], tuple[Any, ...]]
+    start: tuple[Any, ...]
+    parameters: Callable[[Wanted, tuple[Any, ...]], list[Any]]
 
 
 def encode(position: Position) -> str:
     """A position as the opaque text of the `cursor` column."""
-    return base64.urlsafe_b64encode(_SEPARATOR.join((position.group, *position.keys)).encode()).decode().rstrip("=")
+    return cursors.encode(position.group, *position.keys)
 
 
-def decode(kind: str, cursor: str) -> Position:
-    """The position of a cursor of that kind of export. Raises Invalid naming `after`."""
-    try:
-        padded = cursor + "=" * (-len(cursor) % 4)
-        group, *keys = base64.b64decode(padded, altchars=b"-_", validate=True).decode().split(_SEPARATOR)
-        walk = _WALKS[kind]
-        if len(keys) != len(walk.start) or "\0" in group or any("\0" in key for key in keys):
-            raise ValueError(cursor)
-        if len(keys) == 2:
-            _time(keys[0])
-    except (binascii.Error, ValueError, OverflowError) as error:
-        raise Invalid(
-            {"after": [f"This is no cursor of an export of {kind}; take one from its last column."]}
-        ) from error
-    return Position(group, tuple(keys))
+def decode(kind: str, cursor: str) -> Position | None:
+    """The position of a cursor of that kind of export; None without one. Raises Invalid naming `after`."""
+    found = cursors.decode(cursor, str, *map(type, _WALKS[kind].start))
+    return None if found is None else Position(found[0], tuple(found[1:]))
 
 
 async def pages(pool: Pool, wanted: Wanted, after: Position | None, limit: int | None) -> AsyncIterator[list[Row]]:
@@ -89,9 +77,7 @@ async def pages(pool: Pool, wanted: Wanted, after: Position | None, limit: int |
     """
     walk, left = _WALKS[wanted.kind], limit
     names = [column.name for column in COLUMNS[wanted.kind][:-1]]
-    parameters = wanted.team_id, _list(wanted.smart_link_ids), _list(wanted.account_ids)
-    for row in await pool.fetch(SQL[walk.groups], *parameters):
-        group = str(row[0])
+    for group in await walk.groups(pool, wanted):
         if after is not None and group < after.group:
             continue
         keys = after.keys if after is not None and group == after.group else walk.start
@@ -108,6 +94,24 @@ async def pages(pool: Pool, wanted: Wanted, after: Position | None, limit: int |
             keys = walk.keys(found[-1])
 
 
+async def _links(pool: Pool, wanted: Wanted) -> list[str]:
+    """The team's smart links, deleted ones included: their clicks and sales are still the team's."""
+    accounts, links = (None if part is None else tuple(part) for part in (wanted.account_ids, wanted.smart_link_ids))
+    return await chosen(pool, wanted.team_id, Filters(smart_link_ids=links, account_ids=accounts))
+
+
+async def _accounts(pool: Pool, wanted: Wanted) -> list[str]:
+    rows = await pool.fetch(SQL["accounts"], wanted.team_id, _list(wanted.smart_link_ids), _list(wanted.account_ids))
+    return [row[0] for row in rows]
+
+
+async def _destinations(pool: Pool, wanted: Wanted) -> list[str]:
+    """Deliveries are of no one link or account: chosen by those, there are none."""
+    if wanted.smart_link_ids is not None or wanted.account_ids is not None:
+        return []
+    return [row[0] for row in await pool.fetch(SQL["destinations"], wanted.team_id)]
+
+
 def _list(values: Sequence[str] | None) -> list[str] | None:
     return None if values is None else list(values)
 
@@ -120,37 +124,30 @@ def _first_id(at: datetime) -> str:
     return ulids.prefix(max(0, int(at.timestamp() * 1000)))
 
 
-def _time(text: str) -> datetime:
-    at = datetime.fromisoformat(text)
-    if at.tzinfo is None:
-        raise ValueError(text)
-    return at
-
-
-def _click_parameters(wanted: Wanted, keys: tuple[str, ...]) -> list[Any]:
+def _click_parameters(wanted: Wanted, keys: tuple[Any, ...]) -> list[Any]:
     start, end = _range(wanted)
     # The ids choose the partitions; clicked_at, which an id's millisecond rounds, decides.
     return [keys[0], _first_id(start), _first_id(end) + "z", start, end, wanted.extra]
 
 
 _WALKS = {
-    "clicks": _Walk("links", lambda row: (row["click_id"],), ("",), _click_parameters),
+    "clicks": _Walk(_links, lambda row: (row["click_id"],), ("",), _click_parameters),
     "conversions": _Walk(
-        "links",
-        lambda row: (row["conversion_at"].isoformat(), row["conversion_id"]),
-        (_BEGINNING.isoformat(), ""),
-        lambda wanted, keys: [_time(keys[0]), keys[1], *_range(wanted), wanted.extra],
+        _links,
+        lambda row: (row["conversion_at"], row["conversion_id"]),
+        (_BEGINNING, ""),
+        lambda wanted, keys: [*keys, *_range(wanted), wanted.extra],
     ),
     "fans": _Walk(
-        "accounts",
+        _accounts,
         lambda row: (row["fan_id"],),
         ("",),
         lambda wanted, keys: [keys[0], *_range(wanted), _list(wanted.smart_link_ids)],
     ),
     "deliveries": _Walk(
-        "destinations",
-        lambda row: (row["created_at"].isoformat(), row["event_id"]),
-        (_BEGINNING.isoformat(), ""),
-        lambda wanted, keys: [_time(keys[0]), keys[1], *_range(wanted), _list(wanted.states)],
+        _destinations,
+        lambda row: (row["created_at"], row["event_id"]),
+        (_BEGINNING, ""),
+        lambda wanted, keys: [*keys, *_range(wanted), _list(wanted.states)],
     ),
 }

@@ -25,6 +25,7 @@ log = structlog.get_logger()
 
 THINNED = "thinned"
 BATCH = 1000
+PATIENCE = "2s"  # for a lock: whoever reads is not made to wait behind us for longer
 PAUSE_BUSY = (asyncpg.LockNotAvailableError, asyncpg.QueryCanceledError, asyncpg.DeadlockDetectedError)
 _NAME = re.compile(r"_(\d{4})_(\d{2})(?:_(\d{2}))?$")
 
@@ -114,7 +115,7 @@ async def retain(pool: Pool, settings: Settings, now: datetime | None = None) ->
 async def _drop(connection: Connection, table: str, one: Partition) -> int:
     try:
         async with connection.transaction():
-            await connection.execute("SET LOCAL lock_timeout = '2s'")
+            await connection.execute(f"SET LOCAL lock_timeout = '{PATIENCE}'")
             await connection.execute(f"ALTER TABLE {table} DETACH PARTITION {one.name}")
             await connection.execute(f"DROP TABLE {one.name}")
     except PAUSE_BUSY as error:
@@ -147,7 +148,7 @@ async def _thin(connection: Connection, table: str, one: Partition, window: int)
             timeout=3600,
         )
         async with connection.transaction():
-            await connection.execute("SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = '60s'")
+            await connection.execute(f"SET LOCAL lock_timeout = '{PATIENCE}'; SET LOCAL statement_timeout = '60s'")
             # Reports count what is here first: hours of a thinned month are never counted anew.
             await connection.execute(SQL["bar"], ROLLUP_LOCK)
             if await connection.fetchval(SQL["uncounted"], one.end):

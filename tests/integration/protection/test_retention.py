@@ -12,6 +12,7 @@ import pytest
 from tests.integration.exports.scene import LINK, furnish
 from tracker.attribution.worker import fold_due
 from tracker.explain.load import explain
+from tracker.protection import retention
 from tracker.protection.retention import anonymise, retain
 from tracker.recorder import partitions, ulids
 from tracker.settings import Settings
@@ -140,7 +141,10 @@ async def test_counters_outlive_the_clicks(pool: Pool, scene: list[asyncpg.Recor
     assert await pool.fetchval("SELECT sum(clicks)::int FROM click_hours") == 23
 
 
-async def test_a_reader_is_not_waited_for(pool: Pool, scene: list[asyncpg.Record]) -> None:
+async def test_a_reader_is_not_waited_for(
+    pool: Pool, scene: list[asyncpg.Record], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "PATIENCE", "50ms")
     async with pool.acquire() as reader, reader.transaction():
         await reader.fetch("SELECT * FROM clicks")
         done = await retain(pool, Settings(), NOW)
