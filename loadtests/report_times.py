@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from loadtests.report_endpoints import endpoints, spread
+from loadtests.report_endpoints import Cpu, endpoints, spread
 from tracker.reports.breakdowns import breakdown
 from tracker.reports.cohorts import cohort_arps
 from tracker.reports.filters import Filters
@@ -65,7 +65,7 @@ def reports(month: Range, year: Range, link: str, account: str) -> dict[str, Rep
 
 async def measure(url: str, repeats: int, *, plans: bool) -> tuple[dict[str, dict[str, float]], str]:
     """p50 and p95 in milliseconds of every report and endpoint; and, if wanted, a Markdown page of query plans."""
-    pool = await postgres.open_pool(url, max_size=2, command_timeout=600)
+    pool = await postgres.open_pool(url, max_size=5, command_timeout=600)
     busiest = await pool.fetchrow(
         "SELECT s.smart_link_id, s.account_id FROM smart_links s JOIN report_days d ON d.scope_id = s.smart_link_id"
         " WHERE s.team_id = $1 GROUP BY 1, 2 ORDER BY sum(d.clicks) DESC LIMIT 1",
@@ -86,26 +86,27 @@ async def measure(url: str, repeats: int, *, plans: bool) -> tuple[dict[str, dic
     last = await pool.fetchval("SELECT last - (365 - days) FROM generated")  # as far as it has got
     month = days(last - timedelta(days=29), last, "America/New_York")
     year = days(last - timedelta(days=364), last, "Asia/Kolkata")
+    cpu = Cpu(await pool.fetchval("SELECT pg_backend_pid()"))
     found: dict[str, dict[str, float]] = {}
     text = [
         f"# Query plans of the reports\n\nMade by `python -m loadtests.reports run --plans`, {datetime.now(UTC):%Y-%m-%d}.\n"
     ]
     for name, report in reports(month, year, *busiest).items():
         watched = Watched(pool)
-        times = []
+        times, before = [], cpu()
         for _ in range(repeats):
             started = time.perf_counter()
             await report(watched)
             times.append((time.perf_counter() - started) * 1000)
             if times[-1] > 1000 and len(times) > 2:
                 break
-        found[name] = spread(times)
+        found[name] = spread(times, cpu() - before)
         if plans:
             text.append(f"\n## {name}\n")
             for query, arguments in watched.queries[: len(watched.queries) // len(times)]:
                 lines = await pool.fetch(f"EXPLAIN (ANALYZE, BUFFERS, COSTS OFF, SUMMARY) {query}", *arguments)
                 text.append("```\n" + "\n".join(line[0][:160] for line in lines if _told(line[0])) + "\n```\n")
-    found |= await endpoints(pool, TEAM, month, samples, repeats)
+    found |= await endpoints(pool, TEAM, month, samples, cpu, repeats)
     await pool.close()
     return found, "".join(text)
 

@@ -1,9 +1,9 @@
 """Reports over a generated database: `python -m loadtests.reports generate --clicks 10000000 --folder F`, then `… run --folder F`.
 
-`generate` fills an embedded PostgreSQL in the folder with a year of clicks, visits, fans and conversions (COPY, a day per
-transaction) and has the real rollup job count them from notes like the recorder's. It may be stopped and goes on where it was.
-`run` times every report and every report endpoint (p50, p95 of warm repeats, one caller), and with `--plans FILE` writes what
-PostgreSQL did for each query. `check` compares totals with the rows.
+`generate` fills an embedded PostgreSQL in a new folder with a year of clicks, visits, fans and conversions (COPY, a month at a time)
+and with their rollups. `run` times every report, every GET endpoint of the API and every page of the dashboard, says which are
+over budget, and with `--plans FILE` writes what PostgreSQL did for each query. `check` compares totals with the rows. `prove`
+throws the rollups of a small database away, has the rollup job count them from the rows, and compares.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import structlog
 from loadtests.report_counts import Counts
 from loadtests.report_data import ACCOUNTS, DAYS, TEAM_OF, TEAMS, Month, Year, ms_of, team_id
 from loadtests.report_endpoints import over_budget
+from loadtests.report_proof import prove
 from loadtests.report_rows import BINDING_COLUMNS, CONVERSION_COLUMNS, Rows
 from loadtests.report_times import measure
 from tracker.recorder.rows import CLICK_COLUMNS, VISIT_COLUMNS
@@ -191,7 +192,7 @@ async def check(url: str) -> None:
 def main() -> int:
     """One of the commands; exit code 1 when a check fails."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("command", choices=("generate", "run", "check"))
+    parser.add_argument("command", choices=("generate", "run", "check", "prove"))
     parser.add_argument("--folder", type=Path, required=True, help="data folder of the generated database")
     parser.add_argument("--clicks", type=int, default=1_000_000)
     parser.add_argument("--repeats", type=int, default=20)
@@ -210,6 +211,8 @@ def main() -> int:
             server.stop()
             server.start()
             asyncio.run(generate(folder.database_url, options.clicks))
+        elif options.command == "prove":
+            asyncio.run(prove(folder.database_url))
         elif options.command == "check":
             asyncio.run(check(folder.database_url))
         else:

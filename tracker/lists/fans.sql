@@ -35,20 +35,23 @@ WITH told AS (
 )
 
 -- name: page
--- A page of them. $12 turns the order round.
+-- A page of them. $12 turns the order round. Names and clicks are looked up for the page alone.
 SELECT w.*, f.username, f.name, k.ecid, ordered.key,
        EXISTS (SELECT FROM bindings b WHERE b.account_id = w.account_id AND b.fan_id = w.fan_id AND b.retracted_at IS NULL
                AND b.smart_link_id = ANY($1::text[]) AND b.valid_from = (
                    SELECT max(n.valid_from) FROM bindings n WHERE n.account_id = w.account_id AND n.fan_id = w.fan_id AND n.retracted_at IS NULL)) AS bound_here
 FROM (
-    SELECT wanted.account_id, wanted.fan_id, $12::bigint * CASE $11::text
-        WHEN 'revenue_net' THEN net_cents WHEN 'revenue_gross' THEN gross_cents WHEN 'tips_net' THEN tips_cents
-        WHEN 'messages_sent_by_fan' THEN messages ELSE (extract(epoch FROM converted_at) * 1000000)::bigint END AS key
-    FROM wanted
+    SELECT * FROM (
+        SELECT wanted.account_id, wanted.fan_id, $12::bigint * CASE $11::text
+            WHEN 'revenue_net' THEN net_cents WHEN 'revenue_gross' THEN gross_cents WHEN 'tips_net' THEN tips_cents
+            WHEN 'messages_sent_by_fan' THEN messages ELSE (extract(epoch FROM converted_at) * 1000000)::bigint END AS key
+        FROM wanted
+    ) keyed WHERE $13::bigint IS NULL OR (key, account_id, fan_id) < ($13, $14::text, $15::text)
+    ORDER BY key DESC, account_id DESC, fan_id DESC LIMIT $16::bigint OFFSET $17::bigint
 ) ordered JOIN wanted w USING (account_id, fan_id)
-LEFT JOIN fans f USING (account_id, fan_id) LEFT JOIN clicks k ON k.click_id = w.click_id
-WHERE $13::bigint IS NULL OR (ordered.key, w.account_id, w.fan_id) < ($13, $14::text, $15::text)
-ORDER BY ordered.key DESC, w.account_id DESC, w.fan_id DESC LIMIT $16::bigint OFFSET $17::bigint;
+LEFT JOIN fans f USING (account_id, fan_id)
+LEFT JOIN LATERAL (SELECT c.ecid FROM clicks c WHERE c.click_id = w.click_id OFFSET 0) k ON true
+ORDER BY ordered.key DESC, w.account_id DESC, w.fan_id DESC;
 
 -- name: summary
 -- All of them together.
@@ -57,10 +60,12 @@ SELECT count(*) AS fans, count(*) FILTER (WHERE messages >= 1) AS fans_1_message
        coalesce(sum(tips_cents), 0)::bigint AS tips_cents FROM wanted;
 
 -- name: spenders
--- Who paid at least so much, most first.
-SELECT r.account_id, r.fan_id, f.username, f.name, sum(r.gross_cents)::bigint AS gross_cents, sum(r.net_cents)::bigint AS net_cents,
-       count(*) AS payments, max(r.conversion_at) AS last_payment_at
-FROM revenue r LEFT JOIN fans f USING (account_id, fan_id)
-WHERE r.smart_link_id = ANY($1::text[])
-GROUP BY r.account_id, r.fan_id, f.username, f.name HAVING sum(r.gross_cents) >= $2::bigint AND sum(r.gross_cents) > 0
-ORDER BY sum(r.gross_cents) DESC, r.account_id, r.fan_id LIMIT $3::bigint OFFSET $4::bigint;
+-- Who paid at least so much, most first. Names are looked up for the page alone.
+SELECT p.*, f.username, f.name FROM (
+    SELECT r.account_id, r.fan_id, sum(r.gross_cents)::bigint AS gross_cents, sum(r.net_cents)::bigint AS net_cents,
+           count(*) AS payments, max(r.conversion_at) AS last_payment_at
+    FROM revenue r WHERE r.smart_link_id = ANY($1::text[])
+    GROUP BY r.account_id, r.fan_id HAVING sum(r.gross_cents) >= $2::bigint AND sum(r.gross_cents) > 0
+    ORDER BY sum(r.gross_cents) DESC, r.account_id, r.fan_id LIMIT $3::bigint OFFSET $4::bigint
+) p LEFT JOIN fans f USING (account_id, fan_id)
+ORDER BY p.gross_cents DESC, p.account_id, p.fan_id;

@@ -42,12 +42,23 @@ SELECT width_bucket(start, $4::timestamptz[]) AS point, sum(clicks) AS clicks, s
        sum(net_cents) AS net_cents
 FROM report_quarters WHERE scope_id = ANY($1) AND start >= $2 AND start < $3 GROUP BY 1;
 
--- name: series_by_day
--- The same where every moment is a midnight of UTC.
-SELECT width_bucket(start, $4::timestamptz[]) AS point, sum(clicks) AS clicks, sum(duplicates) AS duplicates, sum(bots) AS bots, sum(prefetches) AS prefetches,
-       sum(subscribers) AS subscribers, sum(conversions) AS conversions, sum(gross_cents) AS gross_cents,
-       sum(net_cents) AS net_cents
-FROM report_days WHERE scope_id = ANY($1) AND start >= $2 AND start < $3 GROUP BY 1;
+-- name: series_by_days_around
+-- The same from whole days: point n is the days from midnight $2[n] to $2[n + 1], and what lies between each midnight and the moment
+-- next to it: the quarters from $3 to $4, which the point before that moment gets ($5: 1) or has too much (-1), and the point after
+-- it the other way round.
+SELECT point, sum(clicks) AS clicks, sum(duplicates) AS duplicates, sum(bots) AS bots, sum(prefetches) AS prefetches, sum(subscribers) AS subscribers, sum(conversions) AS conversions, sum(gross_cents) AS gross_cents, sum(net_cents) AS net_cents
+FROM (
+    SELECT width_bucket(start, $2::timestamptz[]) AS point, clicks, duplicates, bots, prefetches, subscribers, conversions, gross_cents, net_cents
+    FROM report_days WHERE scope_id = ANY($1) AND start >= ($2::timestamptz[])[1] AND start < ($2::timestamptz[])[cardinality($2::timestamptz[])]
+    UNION ALL
+    SELECT v.point, v.sign * q.clicks, v.sign * q.duplicates, v.sign * q.bots, v.sign * q.prefetches, v.sign * q.subscribers, v.sign * q.conversions, v.sign * q.gross_cents, v.sign * q.net_cents
+    FROM unnest($3::timestamptz[], $4::timestamptz[], $5::int[]) WITH ORDINALITY p (since, until, sign, number)
+    CROSS JOIN LATERAL (
+        SELECT sum(clicks)::bigint AS clicks, sum(duplicates)::bigint AS duplicates, sum(bots)::bigint AS bots, sum(prefetches)::bigint AS prefetches, sum(subscribers)::bigint AS subscribers, sum(conversions)::bigint AS conversions, sum(gross_cents)::bigint AS gross_cents, sum(net_cents)::bigint AS net_cents
+        FROM report_quarters WHERE scope_id = ANY($1) AND start >= p.since AND start < p.until OFFSET 0
+    ) q CROSS JOIN LATERAL (VALUES (p.number - 1, p.sign), (p.number, -p.sign)) v (point, sign)
+    WHERE p.since < p.until
+) parts GROUP BY 1;
 
 -- name: series_of_spenders
 -- Different fans who paid from each of the moments $4 to the next.
@@ -102,33 +113,34 @@ WITH cells AS (
     SELECT u.key, u.amount FROM breakdown_hours b CROSS JOIN LATERAL unnest(b.keys, b.amounts) u (key, amount)
     WHERE b.scope_id = ANY($1) AND (b.hour >= $2 AND b.hour < $3 OR b.hour >= $4 AND b.hour < $5)
 ), numbered AS (
-    SELECT key >> 3 AS value_id, key & 7 AS counter, sum(amount)::bigint AS amount FROM cells GROUP BY key
+    SELECT key >> 3 AS value_id, sum(amount) FILTER (WHERE key & 7 = 0) AS clicks, sum(amount) FILTER (WHERE key & 7 = 1) AS duplicates, sum(amount) FILTER (WHERE key & 7 = 2) AS bots,
+           sum(amount) FILTER (WHERE key & 7 = 4) AS subscribers, sum(amount) FILTER (WHERE key & 7 = 5) AS conversions, sum(amount) FILTER (WHERE key & 7 = 6) AS gross_cents,
+           sum(amount) FILTER (WHERE key & 7 = 7) AS net_cents
+    FROM cells GROUP BY 1
 ), told AS (
-    SELECT k.value, n.counter, n.amount FROM numbered n JOIN report_values k USING (value_id) WHERE k.dimension = $6
+    SELECT k.value, clicks, duplicates, bots, subscribers, conversions, gross_cents, net_cents
+    FROM numbered n JOIN report_values k USING (value_id) WHERE k.dimension = $6
 ), whole AS (
-    SELECT sum(clicks) AS clicks, sum(duplicates) AS duplicates, sum(bots) AS bots, sum(prefetches) AS prefetches,
-           sum(subscribers) AS subscribers, sum(conversions) AS conversions, sum(gross_cents) AS gross_cents,
-           sum(net_cents) AS net_cents
+    SELECT sum(clicks) AS clicks, sum(duplicates) AS duplicates, sum(bots) AS bots, sum(subscribers) AS subscribers, sum(conversions) AS conversions, sum(gross_cents) AS gross_cents, sum(net_cents) AS net_cents
     FROM (
-        SELECT scope_id, start, clicks, duplicates, bots, prefetches, subscribers, conversions, gross_cents, net_cents FROM report_days WHERE scope_id = ANY($1) AND start >= $3 AND start < $4
+        SELECT * FROM report_days WHERE scope_id = ANY($1) AND start >= $3 AND start < $4
         UNION ALL
-        SELECT scope_id, start, clicks, duplicates, bots, prefetches, subscribers, conversions, gross_cents, net_cents FROM report_quarters WHERE scope_id = ANY($1) AND start >= $2 AND start < $3
+        SELECT * FROM report_quarters WHERE scope_id = ANY($1) AND start >= $2 AND start < $3
         UNION ALL
-        SELECT scope_id, start, clicks, duplicates, bots, prefetches, subscribers, conversions, gross_cents, net_cents FROM report_quarters WHERE scope_id = ANY($1) AND start >= $4 AND start < $5
+        SELECT * FROM report_quarters WHERE scope_id = ANY($1) AND start >= $4 AND start < $5
     ) parts
+), listed AS (
+    SELECT sum(clicks) AS clicks, sum(duplicates) AS duplicates, sum(bots) AS bots, sum(subscribers) AS subscribers, sum(conversions) AS conversions, sum(gross_cents) AS gross_cents, sum(net_cents) AS net_cents FROM told
 ), rest AS (
-    SELECT '' AS value, w.counter, w.amount - coalesce((SELECT sum(t.amount) FROM told t WHERE t.counter = w.counter), 0) AS amount
-    FROM whole CROSS JOIN LATERAL (VALUES (0, clicks), (1, duplicates), (2, bots), (4, subscribers), (5, conversions), (6, gross_cents), (7, net_cents)) w (counter, amount)
+    SELECT '' AS value, w.clicks - coalesce(l.clicks, 0) AS clicks, w.duplicates - coalesce(l.duplicates, 0) AS duplicates, w.bots - coalesce(l.bots, 0) AS bots, w.subscribers - coalesce(l.subscribers, 0) AS subscribers, w.conversions - coalesce(l.conversions, 0) AS conversions, w.gross_cents - coalesce(l.gross_cents, 0) AS gross_cents, w.net_cents - coalesce(l.net_cents, 0) AS net_cents
+    FROM whole w CROSS JOIN listed l
 ), odd AS (
-    SELECT * FROM unnest($7::text[], $8::int[], $9::bigint[]) o (value, counter, amount)
+    SELECT value, sum(amount) FILTER (WHERE counter = 0) AS clicks, sum(amount) FILTER (WHERE counter = 1) AS duplicates, sum(amount) FILTER (WHERE counter = 2) AS bots,
+           sum(amount) FILTER (WHERE counter = 4) AS subscribers, sum(amount) FILTER (WHERE counter = 5) AS conversions, sum(amount) FILTER (WHERE counter = 6) AS gross_cents,
+           sum(amount) FILTER (WHERE counter = 7) AS net_cents
+    FROM unnest($7::text[], $8::int[], $9::bigint[]) o (value, counter, amount) GROUP BY 1
 ), found AS (
-    SELECT value, coalesce(sum(amount) FILTER (WHERE counter = 0), 0) AS clicks,
-           coalesce(sum(amount) FILTER (WHERE counter = 1), 0) AS duplicates,
-           coalesce(sum(amount) FILTER (WHERE counter = 2), 0) AS bots,
-           coalesce(sum(amount) FILTER (WHERE counter = 4), 0) AS subscribers,
-           coalesce(sum(amount) FILTER (WHERE counter = 5), 0) AS conversions,
-           coalesce(sum(amount) FILTER (WHERE counter = 6), 0) AS gross_cents,
-           coalesce(sum(amount) FILTER (WHERE counter = 7), 0) AS net_cents
+    SELECT value, coalesce(sum(clicks), 0)::bigint AS clicks, coalesce(sum(duplicates), 0)::bigint AS duplicates, coalesce(sum(bots), 0)::bigint AS bots, coalesce(sum(subscribers), 0)::bigint AS subscribers, coalesce(sum(conversions), 0)::bigint AS conversions, coalesce(sum(gross_cents), 0)::bigint AS gross_cents, coalesce(sum(net_cents), 0)::bigint AS net_cents
     FROM (SELECT * FROM told UNION ALL SELECT * FROM rest UNION ALL SELECT * FROM odd) facts GROUP BY value
 )
 SELECT value, clicks, duplicates, bots, subscribers, conversions, gross_cents, net_cents FROM found
@@ -177,22 +189,24 @@ WITH parts AS (
     SELECT c.smart_link_id, c.click_id, 1, 1
     FROM parts p JOIN visits v ON v.visit_id >= ulid_from(p.since - interval '1 minute') AND v.visit_id < ulid_from(p.until + interval '1 minute')
      AND v.visited_at >= p.since AND v.visited_at < p.until
-    JOIN clicks c ON c.click_id = v.click_id JOIN links l ON l.smart_link_id = c.smart_link_id
+    CROSS JOIN LATERAL (SELECT * FROM clicks k WHERE k.click_id = v.click_id OFFSET 0) c JOIN links l ON l.smart_link_id = c.smart_link_id
     UNION ALL
     SELECT n.smart_link_id, n.click_id, x.counter, 1
-    FROM parts p CROSS JOIN links l JOIN conversions n ON n.smart_link_id = l.smart_link_id AND n.conversion_at >= p.since AND n.conversion_at < p.until
+    FROM parts p CROSS JOIN links l CROSS JOIN LATERAL (SELECT * FROM conversions v WHERE v.smart_link_id = l.smart_link_id
+     AND v.conversion_at >= p.since AND v.conversion_at < p.until OFFSET 0) n
     CROSS JOIN LATERAL (VALUES (5), (4)) x (counter)
     WHERE n.retracted_at IS NULL AND n.conversion_type <> 'transaction_status' AND (x.counter = 5 OR n.conversion_type = 'new_subscriber')
     UNION ALL
     SELECT r.smart_link_id, r.click_id, x.counter, x.cents
-    FROM parts p CROSS JOIN links l JOIN revenue r ON r.smart_link_id = l.smart_link_id AND r.conversion_at >= p.since AND r.conversion_at < p.until
+    FROM parts p CROSS JOIN links l CROSS JOIN LATERAL (SELECT * FROM revenue v WHERE v.smart_link_id = l.smart_link_id
+     AND v.conversion_at >= p.since AND v.conversion_at < p.until OFFSET 0) r
     CROSS JOIN LATERAL (VALUES (6, r.gross_cents), (7, r.net_cents)) x (counter, cents)
 )
 SELECT CASE WHEN coalesce(v.value, '') = '' OR starts_with(v.value, 'erased:') THEN '' WHEN EXISTS (
            SELECT FROM report_values k JOIN report_listed d ON d.smart_link_id = r.smart_link_id AND d.dimension = $2::int AND d.value_id = k.value_id
            WHERE k.dimension = $2::int AND k.value = v.value) THEN v.value END AS value, r.counter, r.amount
 FROM raw r LEFT JOIN LATERAL (
-    -- OFFSET 0 keeps this a look-up: joined freely, it becomes a scan of all clicks.
+    -- OFFSET 0, here and above, keeps it a look-up: joined freely, it becomes a scan of all clicks.
     SELECT left(CASE $2::int WHEN 1 THEN c.country WHEN 2 THEN c.device_type WHEN 3 THEN c.browser WHEN 4 THEN c.os
     WHEN 5 THEN referrer_host(c.referrer) WHEN 6 THEN c.utm_source WHEN 7 THEN c.utm_medium
     WHEN 8 THEN c.utm_campaign WHEN 9 THEN c.utm_term WHEN 10 THEN c.utm_content WHEN 11 THEN c.aff_s1
@@ -218,6 +232,7 @@ SELECT width_bucket(start, $4::timestamptz[]) AS point, sum(subscribers) AS subs
 FROM (
     SELECT *, interval '1 day' AS lasts FROM cohort_days WHERE scope_id = ANY($1) AND start >= $2 AND start + interval '1 day' <= $3 AND start <> ALL($5::timestamptz[])
     UNION ALL
-    SELECT q.*, interval '15 minutes' FROM unnest($5::timestamptz[]) d (day) JOIN cohort_quarters q ON q.scope_id = ANY($1)
-       AND q.start >= d.day AND q.start < d.day + interval '1 day' AND q.start >= $2 AND q.start < $3
+    SELECT q.*, interval '15 minutes' FROM unnest($5::timestamptz[]) d (day) CROSS JOIN LATERAL (
+        SELECT * FROM cohort_quarters q WHERE q.scope_id = ANY($1)
+           AND q.start >= d.day AND q.start < d.day + interval '1 day' AND q.start >= $2 AND q.start < $3 OFFSET 0) q
 ) cohorts CROSS JOIN LATERAL (SELECT $6::timestamptz - start - lasts AS age) a GROUP BY 1;

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from tracker.reports.filters import ALL, SQL, Filters, Store, scopes
 from tracker.reports.ranges import Range, Step, steps
+from tracker.reports.spans import around
 from tracker.reports.totals import NOTHING, Totals, totals_of
 
 
@@ -24,14 +25,11 @@ async def series(store: Store, team_id: str, covered: Range, step: Step, filters
     if not starts:
         return []
     chosen = await scopes(store, team_id, filters)
-    whole_days = all(moment == _midnight(moment) for moment in (*starts, covered.end))
-    query = SQL["series_by_day" if whole_days else "series_by_quarter"]
-    rows = await store.fetch(query, chosen, covered.start, covered.end, starts)
+    if step == "hour":
+        rows = await store.fetch(SQL["series_by_quarter"], chosen, covered.start, covered.end, starts)
+    else:
+        rows = await store.fetch(SQL["series_by_days_around"], chosen, *around([*starts, covered.end]))
     spent = await store.fetch(SQL["series_of_spenders"], chosen, covered.start, covered.end, starts)
     spenders = {row["point"]: row["spenders"] for row in spent}
     found = {row["point"]: totals_of(dict(row), spenders.get(row["point"], 0)) for row in rows}
     return [Point(start.astimezone(covered.zone), found.get(number, NOTHING)) for number, start in enumerate(starts, 1)]
-
-
-def _midnight(moment: datetime) -> datetime:
-    return moment.replace(hour=0, minute=0, second=0, microsecond=0)

@@ -66,6 +66,13 @@ def in_blocks(first_day: datetime, end_day: datetime, closed: Mapping[int, datet
             return Blocks(since, at, days, starts) if starts else Blocks(end_day, end_day, [], [])
 
 
+def around(moments: list[datetime]) -> tuple[list[datetime], list[datetime], list[datetime], list[int]]:
+    """The midnight (UTC) nearest to each moment, and what lies between: since, until, and 1 where the midnight comes first, else -1."""
+    nearest = [_down(moment + DAY / 2 - timedelta.resolution, DAY) for moment in moments]
+    between = [(min(pair), max(pair), 1 if pair[0] <= pair[1] else -1) for pair in zip(nearest, moments, strict=True)]
+    return nearest, [each[0] for each in between], [each[1] for each in between], [each[2] for each in between]
+
+
 def _split(start: datetime, end: datetime) -> Span:
     first, last = _up(start, DAY), _down(end, DAY)
     return Span(start, first, last, end) if first < last else Span(start, end, end, end)

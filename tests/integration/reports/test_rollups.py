@@ -101,7 +101,9 @@ async def test_what_was_there_before_the_rollups_is_counted(pool: Pool) -> None:
     await lived(pool, 13)
     for table in (*TABLES, "report_notes", "report_marks", "report_fan_marks"):
         await pool.execute(f"DROP TABLE {table}")
-    await pool.execute("DROP FUNCTION mark_sales CASCADE; DROP FUNCTION referrer_host, ulid_from, ulid_time")
+    await pool.execute(
+        "DROP INDEX conversions_taken_back; DROP FUNCTION mark_sales CASCADE; DROP FUNCTION referrer_host, ulid_from, ulid_time"
+    )
     await pool.execute(next(sql for number, _, sql in postgres.migrations() if number == 2))
     assert told(await total(pool, "team1", all_time())) == {}
     await rollups.settle_all(pool, marks=10)

@@ -143,6 +143,9 @@ CREATE FUNCTION ulid_time(id text) RETURNS timestamptz LANGUAGE sql IMMUTABLE PA
 RETURN to_timestamp((SELECT sum((strpos('0123456789abcdefghjkmnpqrstvwxyz', substr(lower(id), n, 1)) - 1)::bigint << ((10 - n) * 5))
                      FROM generate_series(1, 10) n) / 1000.0);
 
+-- What was taken back is one payment in a hundred: looking up whether one was costs next to nothing.
+CREATE INDEX conversions_taken_back ON conversions (account_id, fan_id, transaction_id) WHERE conversion_type = 'transaction_status';
+
 -- Conversions change after they are written: corrected, retracted, taken back, erased. Kept by a trigger, so that no writer can
 -- forget it. A status row counts at the payment it takes back.
 CREATE FUNCTION mark_sales() RETURNS trigger LANGUAGE plpgsql AS $$
