@@ -170,7 +170,7 @@ class ClusterPipeline:
             self._doubt.clear()
             try:
                 ranges = await self._read_map()
-            except (Unavailable, OSError, TimeoutError) as error:
+            except (Unavailable, OSError, TimeoutError, RuntimeError) as error:
                 self._map_trouble = f"no node tells the cluster's map: {error}"
                 await asyncio.sleep(DOUBT_SECONDS)
                 continue
@@ -243,7 +243,7 @@ class ClusterPipeline:
         ):
             try:
                 return parse_slots(await self._ask(node, pack(("CLUSTER", "SLOTS"))), node)
-            except (Unavailable, OSError, TimeoutError) as error:
+            except (Unavailable, OSError, TimeoutError, RuntimeError) as error:
                 failure = error
         raise failure
 

@@ -186,7 +186,7 @@ class Pipeline:
         while True:
             try:
                 session = await self._connect()
-            except (Unavailable, OSError, TimeoutError) as error:
+            except (Unavailable, OSError, TimeoutError, RuntimeError) as error:
                 self.trouble = str(error) or "connecting to Valkey timed out"
                 await asyncio.sleep(pause * random.uniform(0.8, 1.2))
                 pause = min(pause * 2, longest)

@@ -79,10 +79,16 @@ class Wire(asyncio.Protocol):
 
     def send(self, command: bytes, waiter: Waiter, now: float, claims: int = 1, observed: bool = True) -> None:
         assert self._transport is not None
+        if self._session.lost.done():
+            waiter(None)
+            return
         self._sent += 1
         self._marks.append((self._sent, now, claims, observed))
         self._waiters.append(waiter)
-        self._transport.write(command)
+        try:
+            self._transport.write(command)
+        except RuntimeError:  # uvloop: the connection was reset, and connection_lost comes later
+            self._session.fail("the connection to Valkey was lost")
 
     def oldest(self) -> float | None:
         """When the oldest unanswered write left (loop time)."""
