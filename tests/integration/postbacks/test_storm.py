@@ -12,8 +12,8 @@ SHAPE = Shape(
     hanging=1,
     seconds=4.0,
     every=2.0,
-    drain=20.0,
-    timeout=0.5,
+    drain=40.0,
+    timeout=2.0,  # a starved receiver that answers later would be a repeat without a kill
     give_up=2.0,
 )
 
