@@ -118,7 +118,7 @@ class EmbeddedPostgres:
                 "-D", str(self.data), "-k", str(self.socket_dir), "-h", "",
                 "-c", "max_connections=100", "-c", "shared_buffers=128MB",
                 "-c", "jit=off", "-c", "timezone=UTC", "-c", "log_timezone=UTC",
-                "-c", "max_wal_size=2GB", "-c", "autovacuum_vacuum_cost_delay=0",
+                "-c", "max_wal_size=2GB", "-c", "autovacuum_vacuum_cost_delay=0", "-c", "work_mem=32MB",
             ],
             stdout=self.log_path.open("ab"), stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
             preexec_fn=die_with_parent(signal.SIGINT), start_new_session=True, **self._as_user,
