@@ -104,6 +104,9 @@ class ValkeyCluster:
 
     async def stop(self) -> None:
         """All down."""
+        for server in self.servers:  # told together, waited for one by one
+            if server.valkey.process is not None and server.valkey.process.poll() is None:
+                server.signal(signal.SIGTERM)
         for server in self.servers:
             with contextlib.suppress(valkey.RedisError, OSError):
                 await server.stop()

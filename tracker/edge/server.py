@@ -154,8 +154,12 @@ async def unending(name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> 
     while True:
         try:
             await work()
-        except Exception:
-            log.exception("edge.background_failed", work=name)
+        except Exception as error:
+            if isinstance(error, RuntimeError) and "closed=True" in str(error):
+                # uvloop's words for a connection that was reset just before it was written to.
+                log.warning("edge.connection_lost", work=name)
+            else:
+                log.exception("edge.background_failed", work=name)
             await asyncio.sleep(1.0)
 
 
