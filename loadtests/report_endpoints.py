@@ -54,16 +54,18 @@ class Cpu:
 
     def __call__(self) -> float:
         """Seconds so far. The server's count in hundredths: only worth something over several repeats."""
+        ended = _stat(Path(f"/proc/{self.server}/stat"))[2]  # parallel workers come and go
         told = [found for path in Path("/proc").glob("[0-9]*/stat") if (found := _stat(path))[1] == self.server]
-        return time.process_time() + sum(ticks for ticks, _ in told) / self.tick
+        return time.process_time() + (ended + sum(ticks for ticks, _, _ in told)) / self.tick
 
 
-def _stat(path: Path) -> tuple[int, int]:
+def _stat(path: Path) -> tuple[int, int, int]:
+    """Ticks of a process, its parent, and the ticks of its children that ended."""
     try:
         fields = path.read_text().rpartition(")")[2].split()
     except OSError:  # gone meanwhile
-        return 0, 0
-    return int(fields[11]) + int(fields[12]), int(fields[1])
+        return 0, 0, 0
+    return int(fields[11]) + int(fields[12]), int(fields[1]), int(fields[13]) + int(fields[14])
 
 
 async def endpoints(

@@ -28,13 +28,20 @@ ORDER BY c.conversion_at DESC, c.conversion_id DESC;
 
 -- name: days
 -- Per UTC day: conversions, subscribers among them, and what the payments among them are worth now.
-SELECT date_trunc('day', c.conversion_at AT TIME ZONE 'UTC') AS day, count(*) AS conversions,
-       count(*) FILTER (WHERE c.conversion_type = 'new_subscriber') AS subscribers,
-       coalesce(sum(CASE WHEN c.conversion_type = 'new_transaction' THEN
-           (SELECT r.gross_cents FROM revenue r WHERE r.conversion_id = c.conversion_id) END), 0)::bigint AS gross_cents
-FROM conversions c
-WHERE c.smart_link_id = ANY($1::text[]) AND c.retracted_at IS NULL
-  AND ($2::timestamptz IS NULL OR c.conversion_at >= $2) AND ($3::timestamptz IS NULL OR c.conversion_at < $3)
-  AND c.conversion_type = ANY($4::text[]) AND ($5::text IS NULL OR c.fan_id = $5)
-  AND ($6 OR NOT EXISTS (SELECT FROM clicks k WHERE k.click_id = c.click_id AND k.is_bot))
-GROUP BY 1 ORDER BY 1;
+SELECT day, conversions, subscribers, coalesce(gross_cents, 0)::bigint AS gross_cents
+FROM (
+    SELECT date_trunc('day', c.conversion_at AT TIME ZONE 'UTC') AS day, count(*) AS conversions,
+           count(*) FILTER (WHERE c.conversion_type = 'new_subscriber') AS subscribers
+    FROM conversions c
+    WHERE c.smart_link_id = ANY($1::text[]) AND ($2::timestamptz IS NULL OR c.conversion_at >= $2) AND ($3::timestamptz IS NULL OR c.conversion_at < $3)
+      AND ($5::text IS NULL OR c.fan_id = $5) AND ($6 OR NOT EXISTS (SELECT FROM clicks k WHERE k.click_id = c.click_id AND k.is_bot))
+      AND c.retracted_at IS NULL AND c.conversion_type = ANY($4::text[])
+    GROUP BY 1
+) told LEFT JOIN (
+    SELECT date_trunc('day', r.conversion_at AT TIME ZONE 'UTC') AS day, sum(r.gross_cents) AS gross_cents
+    FROM revenue r
+    WHERE r.smart_link_id = ANY($1::text[]) AND ($2::timestamptz IS NULL OR r.conversion_at >= $2) AND ($3::timestamptz IS NULL OR r.conversion_at < $3)
+      AND ($5::text IS NULL OR r.fan_id = $5) AND ($6 OR NOT EXISTS (SELECT FROM clicks k WHERE k.click_id = r.click_id AND k.is_bot))
+      AND 'new_transaction' = ANY($4::text[])
+    GROUP BY 1
+) paid USING (day) ORDER BY day;
