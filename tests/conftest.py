@@ -18,6 +18,7 @@ from tracker.stores.embedded import DataFolder, EmbeddedPostgres, EmbeddedValkey
 _numbers = itertools.count(1)
 
 
+@pytest.hookimpl(tryfirst=True)  # before the marks are read
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Side by side, the tests of one file stay together, and so do those that share one running product."""
     for item in items:
