@@ -79,7 +79,8 @@ async def spenders(
     db: Pool | Connection, team_id: str, filters: Filters, *, min_cents: int = 1, limit: int, offset: int = 0
 ) -> list[asyncpg.Record]:
     """Fans who paid at least `min_cents` gross (less what was taken back), most first."""
-    return await db.fetch(SQL["spenders"], await chosen(db, team_id, filters), min_cents, limit, offset)
+    links = await chosen(db, team_id, filters)
+    return await db.fetch(f"{SQL['found']}\n{SQL['spenders']}", links, *_arguments(Wanted()), min_cents, limit, offset)
 
 
 async def iterate(

@@ -1,57 +1,79 @@
 -- Fans credited to smart links, with what they brought through these links. Links are chosen by the caller, of one team.
 
 -- name: found
--- One row per fan: the conversion that won them, their messages, and their payments less what was taken back.
+-- One row per fan: when they were won, their messages, and their payments less what was taken back. Only what orders or filters: how
+-- each was won is looked up for the page alone (or for all, to tell a promotion, when $8 asks). Payments taken back are few, so
+-- they are joined as a whole and not asked for payment by payment.
 WITH told AS (
     SELECT c.account_id, c.fan_id, min(c.conversion_at) AS converted_at,
-           (array_agg(c.conversion_id ORDER BY c.conversion_type <> 'new_subscriber', c.conversion_at, c.conversion_id))[1] AS conversion_id,
-           (array_agg(c.click_id ORDER BY c.conversion_type <> 'new_subscriber', c.conversion_at, c.conversion_id))[1] AS click_id,
-           (array_agg(c.smart_link_id ORDER BY c.conversion_type <> 'new_subscriber', c.conversion_at, c.conversion_id))[1] AS smart_link_id,
            count(*) FILTER (WHERE c.conversion_type = 'message_received') AS messages,
            count(*) FILTER (WHERE c.conversion_type = 'new_subscriber') AS subscriptions,
-           coalesce(bool_or(c.previously_subscribed) FILTER (WHERE c.conversion_type = 'new_subscriber'), false) AS previously_subscribed,
-           (array_agg(c.amount_gross_cents ORDER BY c.conversion_at) FILTER (WHERE c.conversion_type = 'new_subscriber'))[1] AS price_cents
+           coalesce(bool_or(c.previously_subscribed) FILTER (WHERE c.conversion_type = 'new_subscriber'), false) AS previously_subscribed
     FROM conversions c
     WHERE c.smart_link_id = ANY($1::text[]) AND c.retracted_at IS NULL AND c.conversion_type <> 'transaction_status'
       AND ($2::text IS NULL OR c.fan_id = $2)
     GROUP BY c.account_id, c.fan_id
+), taken AS (
+    SELECT DISTINCT ON (t.account_id, t.fan_id, t.transaction_id) t.account_id, t.fan_id, t.transaction_id,
+           t.amount_gross_cents AS gross_cents, t.amount_net_cents AS net_cents
+    FROM conversions t
+    WHERE t.conversion_type = 'transaction_status' AND t.transaction_status IN ('pending_return', 'undo') AND t.retracted_at IS NULL
+      AND t.account_id IN (SELECT s.account_id FROM smart_links s WHERE s.smart_link_id = ANY($1::text[]))
+      AND ($2::text IS NULL OR t.fan_id = $2)
+    ORDER BY t.account_id, t.fan_id, t.transaction_id, t.transaction_status DESC  -- 'undo' is the last word
 ), paid AS (
-    SELECT r.account_id, r.fan_id, sum(r.gross_cents)::bigint AS gross_cents, sum(r.net_cents)::bigint AS net_cents,
-           coalesce(sum(r.net_cents) FILTER (WHERE r.transaction_type = 'tip'), 0)::bigint AS tips_cents
-    FROM revenue r WHERE r.smart_link_id = ANY($1::text[]) AND ($2::text IS NULL OR r.fan_id = $2)
-    GROUP BY r.account_id, r.fan_id
-), shown AS (
-    SELECT t.*, coalesce(p.gross_cents, 0) AS gross_cents, coalesce(p.net_cents, 0) AS net_cents, coalesce(p.tips_cents, 0) AS tips_cents,
-           s.link_type, a.subscribe_price_cents, a.username AS creator,
-           s.link_type = 'free_trial' OR (t.price_cents IS NOT NULL AND coalesce(t.price_cents < a.subscribe_price_cents, false)) AS promo
-    FROM told t JOIN smart_links s USING (smart_link_id) JOIN accounts a ON a.account_id = t.account_id
-    LEFT JOIN paid p ON p.account_id = t.account_id AND p.fan_id = t.fan_id
+    SELECT v.account_id, v.fan_id, sum(v.amount_gross_cents - coalesce(k.gross_cents, 0))::bigint AS gross_cents,
+           sum(v.amount_net_cents - coalesce(k.net_cents, 0))::bigint AS net_cents,
+           coalesce(sum(v.amount_net_cents - coalesce(k.net_cents, 0)) FILTER (WHERE v.transaction_type = 'tip'), 0)::bigint AS tips_cents,
+           count(*) AS payments, max(v.conversion_at) AS last_payment_at
+    FROM conversions v LEFT JOIN taken k USING (account_id, fan_id, transaction_id)
+    WHERE v.smart_link_id = ANY($1::text[]) AND v.conversion_type = 'new_transaction' AND v.retracted_at IS NULL
+      AND ($2::text IS NULL OR v.fan_id = $2)
+    GROUP BY v.account_id, v.fan_id
 ), wanted AS (
-    SELECT * FROM shown
+    SELECT t.*, coalesce(p.gross_cents, 0) AS gross_cents, coalesce(p.net_cents, 0) AS net_cents, coalesce(p.tips_cents, 0) AS tips_cents
+    FROM told t LEFT JOIN paid p ON p.account_id = t.account_id AND p.fan_id = t.fan_id
     WHERE ($3::boolean IS NULL OR (messages > 0) = $3) AND ($4::bigint IS NULL OR messages >= $4)
-      AND ($5::bigint IS NULL OR net_cents >= $5) AND ($6::bigint IS NULL OR tips_cents >= $6)
-      AND ($7::boolean IS NULL OR previously_subscribed = $7) AND ($8::boolean IS NULL OR promo = $8)
+      AND ($5::bigint IS NULL OR coalesce(net_cents, 0) >= $5) AND ($6::bigint IS NULL OR coalesce(tips_cents, 0) >= $6)
+      AND ($7::boolean IS NULL OR previously_subscribed = $7)
       AND ($9::timestamptz IS NULL OR converted_at >= $9) AND ($10::timestamptz IS NULL OR converted_at < $10)
+      AND ($8::boolean IS NULL OR $8 = (
+        SELECT s.link_type = 'free_trial' OR (c.amount_gross_cents IS NOT NULL AND c.conversion_type = 'new_subscriber'
+                                              AND coalesce(c.amount_gross_cents < a.subscribe_price_cents, false))
+        FROM conversions c JOIN smart_links s USING (smart_link_id) JOIN accounts a ON a.account_id = c.account_id
+        WHERE c.account_id = t.account_id AND c.fan_id = t.fan_id AND c.smart_link_id = ANY($1::text[]) AND c.retracted_at IS NULL
+          AND c.conversion_type <> 'transaction_status'
+        ORDER BY c.conversion_type <> 'new_subscriber', c.conversion_at, c.conversion_id LIMIT 1))
 )
 
 -- name: page
--- A page of them. $12 turns the order round. Names and clicks are looked up for the page alone.
-SELECT w.*, f.username, f.name, k.ecid, ordered.key,
+-- A page of them. $12 turns the order round. Names, clicks and how each was won are looked up for the page alone.
+SELECT w.*, f.username, f.name, k.ecid, won.conversion_id, won.click_id, won.smart_link_id, won.price_cents, won.link_type,
+       won.subscribe_price_cents, won.creator,
+       won.link_type = 'free_trial' OR (won.price_cents IS NOT NULL AND coalesce(won.price_cents < won.subscribe_price_cents, false)) AS promo,
        EXISTS (SELECT FROM bindings b WHERE b.account_id = w.account_id AND b.fan_id = w.fan_id AND b.retracted_at IS NULL
                AND b.smart_link_id = ANY($1::text[]) AND b.valid_from = (
                    SELECT max(n.valid_from) FROM bindings n WHERE n.account_id = w.account_id AND n.fan_id = w.fan_id AND n.retracted_at IS NULL)) AS bound_here
 FROM (
     SELECT * FROM (
-        SELECT wanted.account_id, wanted.fan_id, $12::bigint * CASE $11::text
+        SELECT wanted.*, $12::bigint * CASE $11::text
             WHEN 'revenue_net' THEN net_cents WHEN 'revenue_gross' THEN gross_cents WHEN 'tips_net' THEN tips_cents
             WHEN 'messages_sent_by_fan' THEN messages ELSE (extract(epoch FROM converted_at) * 1000000)::bigint END AS key
         FROM wanted
     ) keyed WHERE $13::bigint IS NULL OR (key, account_id, fan_id) < ($13, $14::text, $15::text)
     ORDER BY key DESC, account_id DESC, fan_id DESC LIMIT $16::bigint OFFSET $17::bigint
-) ordered JOIN wanted w USING (account_id, fan_id)
-LEFT JOIN fans f USING (account_id, fan_id)
-LEFT JOIN LATERAL (SELECT c.ecid FROM clicks c WHERE c.click_id = w.click_id OFFSET 0) k ON true
-ORDER BY ordered.key DESC, w.account_id DESC, w.fan_id DESC;
+) w
+CROSS JOIN LATERAL (
+    SELECT c.conversion_id, c.click_id, c.smart_link_id, s.link_type, a.subscribe_price_cents, a.username AS creator,
+           CASE WHEN c.conversion_type = 'new_subscriber' THEN c.amount_gross_cents END AS price_cents
+    FROM conversions c JOIN smart_links s USING (smart_link_id) JOIN accounts a ON a.account_id = c.account_id
+    WHERE c.account_id = w.account_id AND c.fan_id = w.fan_id AND c.smart_link_id = ANY($1::text[]) AND c.retracted_at IS NULL
+      AND c.conversion_type <> 'transaction_status'
+    ORDER BY c.conversion_type <> 'new_subscriber', c.conversion_at, c.conversion_id LIMIT 1
+) won
+LEFT JOIN fans f ON f.account_id = w.account_id AND f.fan_id = w.fan_id
+LEFT JOIN LATERAL (SELECT c.ecid FROM clicks c WHERE c.click_id = won.click_id OFFSET 0) k ON true
+ORDER BY w.key DESC, w.account_id DESC, w.fan_id DESC;
 
 -- name: summary
 -- All of them together.
@@ -60,12 +82,9 @@ SELECT count(*) AS fans, count(*) FILTER (WHERE messages >= 1) AS fans_1_message
        coalesce(sum(tips_cents), 0)::bigint AS tips_cents FROM wanted;
 
 -- name: spenders
--- Who paid at least so much, most first. Names are looked up for the page alone.
-SELECT p.*, f.username, f.name FROM (
-    SELECT r.account_id, r.fan_id, sum(r.gross_cents)::bigint AS gross_cents, sum(r.net_cents)::bigint AS net_cents,
-           count(*) AS payments, max(r.conversion_at) AS last_payment_at
-    FROM revenue r WHERE r.smart_link_id = ANY($1::text[])
-    GROUP BY r.account_id, r.fan_id HAVING sum(r.gross_cents) >= $2::bigint AND sum(r.gross_cents) > 0
-    ORDER BY sum(r.gross_cents) DESC, r.account_id, r.fan_id LIMIT $3::bigint OFFSET $4::bigint
+-- Of `found`: who paid at least so much ($11), most first. Names are looked up for the page alone.
+SELECT p.account_id, p.fan_id, p.gross_cents, p.net_cents, p.payments, p.last_payment_at, f.username, f.name FROM (
+    SELECT * FROM paid WHERE gross_cents >= $11::bigint AND gross_cents > 0
+    ORDER BY gross_cents DESC, account_id, fan_id LIMIT $12::bigint OFFSET $13::bigint
 ) p LEFT JOIN fans f USING (account_id, fan_id)
 ORDER BY p.gross_cents DESC, p.account_id, p.fan_id;
