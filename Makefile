@@ -10,7 +10,7 @@ demo: setup
 	$(BIN)/clickbind demo $(ARGS)
 
 test: setup browser
-	$(BIN)/python -m pytest -n 3 --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest -n 3 $(ARGS)
 
 # Hours of nonsense for every endpoint: make fuzz SECONDS=3600
 fuzz: setup

@@ -8,24 +8,33 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from tracker.stores import postgres, valkey
 from tracker.stores.embedded import DataFolder, EmbeddedPostgres, EmbeddedValkey
 
+ROOT = Path(__file__).parent.parent
 _numbers = itertools.count(1)
 
 
-@pytest.hookimpl(tryfirst=True)  # before the marks are read
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+class Together(LoadScopeScheduling):  # type: ignore[misc]
     """Side by side, the tests of one file stay together, and so do those that share one running product."""
-    for item in items:
-        group = str(item.path)
-        if "stage" in getattr(item, "fixturenames", ()):
-            group = "browser" if "browser" in item.path.parts else "stage"
-        item.add_marker(pytest.mark.xdist_group(group))
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::", 1)[0]
+        if file.startswith("tests/browser/"):
+            return "browser"
+        shares = file.startswith("tests/acceptance/") and "stage: Stage" in (ROOT / file).read_text()
+        return "stage" if shares else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Together:
+    """How tests are dealt out to the workers."""
+    return Together(config, log)
 
 
 @pytest.fixture(scope="session")
