@@ -97,6 +97,9 @@ def add_options(parser: Any) -> None:
 @events.test_start.add_listener  # type: ignore[untyped-decorator, unused-ignore]
 def prepare(environment: Any, **_: Any) -> None:
     """Read the links before anybody comes."""
+    environment.stop_timeout = (
+        environment.stop_timeout or 20
+    )  # a visitor stopped in mid-request would be clicks without an answer
     options = environment.parsed_options
     if isinstance(environment.runner, (MasterRunner, WorkerRunner)):
         raise SystemExit(

@@ -174,7 +174,11 @@ async def test_what_is_wrong_is_told_first(owner: httpx.AsyncClient, roles: Role
 async def test_roles_that_are_silent(owner: httpx.AsyncClient, services: Services) -> None:
     app = owner.app  # type: ignore[attr-defined]
     app.state.pulse._addresses = [("edge", "http://127.0.0.1:9"), ("recorder", "http://127.0.0.1:9")]
-    found = words(await look(owner))
+    found: list[str] = []
+    for _ in range(50):  # a look that had begun before may still answer with the old addresses
+        found = words(await look(owner))
+        if found != ["All is well."]:
+            break
     assert [one.split(":")[0] for one in found] == ["The edge does not answer", "The recorder does not answer"]
 
 
