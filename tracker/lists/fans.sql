@@ -4,7 +4,12 @@
 -- One row per fan: when they were won, their messages, and their payments less what was taken back. Only what orders or filters: how
 -- each was won is looked up for the page alone (or for all, to tell a promotion, when $8 asks). Payments taken back are few, so
 -- they are joined as a whole and not asked for payment by payment.
-WITH told AS (
+-- Who was won between $9 and $10 had something then: nobody else's rows are read.
+WITH there AS (
+    SELECT DISTINCT c.account_id, c.fan_id FROM conversions c
+    WHERE c.smart_link_id = ANY($1::text[]) AND ($9::timestamptz IS NOT NULL OR $10::timestamptz IS NOT NULL)
+      AND c.conversion_at >= coalesce($9, '-infinity') AND c.conversion_at < coalesce($10, 'infinity')
+), told AS (
     SELECT c.account_id, c.fan_id, min(c.conversion_at) AS converted_at,
            count(*) FILTER (WHERE c.conversion_type = 'message_received') AS messages,
            count(*) FILTER (WHERE c.conversion_type = 'new_subscriber') AS subscriptions,
@@ -12,6 +17,7 @@ WITH told AS (
     FROM conversions c
     WHERE c.smart_link_id = ANY($1::text[]) AND c.retracted_at IS NULL AND c.conversion_type <> 'transaction_status'
       AND ($2::text IS NULL OR c.fan_id = $2)
+      AND ($9::timestamptz IS NULL AND $10::timestamptz IS NULL OR (c.account_id, c.fan_id) IN (SELECT account_id, fan_id FROM there))
     GROUP BY c.account_id, c.fan_id
 ), taken AS (
     SELECT DISTINCT ON (t.account_id, t.fan_id, t.transaction_id) t.account_id, t.fan_id, t.transaction_id,
@@ -29,6 +35,7 @@ WITH told AS (
     FROM conversions v LEFT JOIN taken k USING (account_id, fan_id, transaction_id)
     WHERE v.smart_link_id = ANY($1::text[]) AND v.conversion_type = 'new_transaction' AND v.retracted_at IS NULL
       AND ($2::text IS NULL OR v.fan_id = $2)
+      AND ($9::timestamptz IS NULL AND $10::timestamptz IS NULL OR (v.account_id, v.fan_id) IN (SELECT account_id, fan_id FROM there))
     GROUP BY v.account_id, v.fan_id
 ), wanted AS (
     SELECT t.*, coalesce(p.gross_cents, 0) AS gross_cents, coalesce(p.net_cents, 0) AS net_cents, coalesce(p.tips_cents, 0) AS tips_cents
