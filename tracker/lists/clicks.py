@@ -19,6 +19,11 @@ from tracker.stores.postgres import Connection, Pool
 from tracker.stores.queries import load_queries
 
 SQL = load_queries("tracker.lists", "clicks.sql")
+ONE = "\n".join((SQL["named"], SQL["rows"], SQL["of_named"]))
+PAGE, PAGE_OF_FEW = (
+    "\n".join((SQL["own"], SQL[repeats], SQL["newest"], SQL["rows"], "ORDER BY f.id DESC"))
+    for repeats in ("repeats", "repeats_of_few")
+)
 BATCH = 1000
 FEW = 20_000  # clicks: that many are looked through faster than an account's repeated visits
 MOST_SEARCHED = 200_000  # clicks a search may look through: some tenths of a second
@@ -85,7 +90,7 @@ async def _page(
         wanted.country, wanted.device_type, wanted.lease, limit, offset,
     )  # fmt: skip
     if by_id:
-        return await db.fetch(SQL["one"], links, first, last, *rest)
+        return await db.fetch(ONE, links, first, last, *rest)
     if search is not None:
         searched = await _traffic(db, links, wanted.since, wanted.until)
         if searched > MOST_SEARCHED:
@@ -97,12 +102,12 @@ async def _page(
             })  # fmt: skip
     # Repeated visits may be of clicks of before: all of the links' clicks count here.
     if await _traffic(db, links, None, wanted.until) <= FEW:
-        return await db.fetch(SQL["page_of_few"], links, first, last, *rest)
+        return await db.fetch(PAGE_OF_FEW, links, first, last, *rest)
     for since in () if search else _windows(last):
-        found = await db.fetch(SQL["page"], links, max(first, since), last, *rest)
+        found = await db.fetch(PAGE, links, max(first, since), last, *rest)
         if len(found) >= limit or since <= first:
             return found
-    return await db.fetch(SQL["page"], links, first, last, *rest)
+    return await db.fetch(PAGE, links, first, last, *rest)
 
 
 async def _traffic(db: Pool | Connection, links: list[str], since: datetime | None, until: datetime | None) -> int:
