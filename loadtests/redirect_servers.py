@@ -86,9 +86,9 @@ def timed_protocol(folder: Path) -> Any:
             self.read_at = time.perf_counter()
             super().data_received(data)
 
-        def on_response_complete(self) -> None:
+        def answer(self, head: bytes, keep_alive: bool) -> None:
             times.append(time.perf_counter() - self.read_at)
-            super().on_response_complete()
+            super().answer(head, keep_alive)
 
     def tell(*_: Any) -> None:
         staged = folder / "latency.new"

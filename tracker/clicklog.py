@@ -1,7 +1,7 @@
 """The click log: what the edge appends and the recorder reads. One Valkey stream per shard, `{sN}:log`.
 
 A stream entry has the fields
-    r  msgpack of `Visit`: the request as it came
+    r  msgpack of `Visit`, or of `PlainVisit`: the request as it came (`read_visit`)
     o  its outcome: kind, way of knowing the visitor, lease (a letter each), click id (26), visitor id (26), pool member
     s  '1' when the entry was replayed from the spill: what the visitor really got, over any claim that timed out yet landed
 
@@ -19,6 +19,8 @@ per claim. Logs written so by earlier versions are read as ever.
 from __future__ import annotations
 
 import msgspec
+
+from tracker.query import parse_query
 
 KIND_CLICK, KIND_DUPLICATE, KIND_BOT, KIND_PREFETCH = "click", "duplicate", "bot", "prefetch"
 LINKS_KEY = "cb:links"
@@ -71,7 +73,62 @@ class Visit(msgspec.Struct, array_like=True, frozen=True):
     truncated: tuple[str, ...] = ()
 
 
-class EdgeLink(msgspec.Struct, array_like=True, frozen=True):
+class PlainVisit(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """A visit of which nothing was cut and whose query is clean, as most are: the query stands in `landing_url` alone, for
+    whoever reads the log to take apart. Fewer than 16 fields, by which it is told from a `Visit`. Order is the wire format."""
+
+    visit_id: str
+    at_ms: int
+    smart_link_id: str
+    account_id: str
+    ip: str
+    user_agent: str
+    referrer: str
+    accept_language: str
+    landing_url: str
+    fbp: str
+    fbc: str
+    ttp: str
+    scid: str
+    cdn_country: str
+    bot_reason: str
+
+
+_FIXED_ARRAY, _KIND_OF_BYTE = 0x90, 0xF0  # how msgpack begins an array of fewer than 16
+_decode_visit = msgspec.msgpack.Decoder(Visit).decode
+_decode_plain = msgspec.msgpack.Decoder(PlainVisit).decode
+
+
+def read_visit(raw: bytes) -> Visit:
+    """The visit in field `r` of a log entry or of a spilled one. Raises msgspec.DecodeError on what is none."""
+    if not raw or raw[0] & _KIND_OF_BYTE != _FIXED_ARRAY:
+        return _decode_visit(raw)
+    plain = _decode_plain(raw)
+    truncated: list[str] = []
+    values, other = parse_query(plain.landing_url.partition("?")[2], truncated, False)
+    return Visit(  # type: ignore[call-arg]  # by position: 34 names cost more than the decoding
+        plain.visit_id,
+        plain.at_ms,
+        plain.smart_link_id,
+        plain.account_id,
+        plain.ip,
+        plain.user_agent,
+        plain.referrer,
+        plain.accept_language,
+        plain.landing_url,
+        *values,  # type: ignore[arg-type]
+        other,
+        plain.fbp,
+        plain.fbc,
+        plain.ttp,
+        plain.scid,
+        plain.cdn_country,
+        plain.bot_reason,
+        tuple(truncated),
+    )
+
+
+class EdgeLink(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """What the edge needs of a smart link; the value of `cb:links[smart_link_id]` (msgpack)."""
 
     smart_link_id: str

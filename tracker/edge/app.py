@@ -17,7 +17,7 @@ from tracker.edge.click import Clicks
 from tracker.edge.cluster import Way
 from tracker.edge.links import Link, LinkMap
 from tracker.edge.metrics import Metrics
-from tracker.edge.protocol import NOT_PLAIN, Exchange
+from tracker.edge.protocol import Exchange
 from tracker.edge.spill import Spill
 from tracker.edge.visitor import VisitorCookie
 from tracker.metrics.forwarded import is_forwarded
@@ -37,9 +37,9 @@ _REDIRECT: list[Header] = [
 ]
 _CLOSE: Header = (b"connection", b"close")
 _BODY: dict[str, Any] = {"type": "http.response.body", "body": b""}
-_HEAD = b"".join([b"HTTP/1.1 302 Found\r\n", *[b"%b: %b\r\n" % header for header in _REDIRECT]])
-_PREFIX = b"/go/"
-_ID_END = len(_PREFIX) + 26
+_HEAD = b"".join([b"HTTP/1.1 302 Found\r\n", *[b"%b: %b\r\n" % header for header in _REDIRECT], b"location: "])
+_ID_END = len("/go/") + 26
+_AFTER_ID = (b"", b"?")
 
 
 class Edge:
@@ -64,26 +64,26 @@ class Edge:
         self._count = metrics.requests
         self._cookie = cookie
 
-    def direct(self, exchange: Exchange, target: bytes, headers: list[Header], peer: Any) -> bool:
-        """Take a plain click of a known, active link: True, and its answer follows. False: not plain, ask `__call__`."""
-        if target[:4] != _PREFIX or target[_ID_END : _ID_END + 1] not in (b"", b"?") or b"#" in target:
+    def direct(self, exchange: Exchange, target: bytes, headers: parse.Headers, peer: Any) -> bool:
+        """Take a plain click (`head.Heads`) of a known, active link: True, and its answer follows. False: ask `__call__`."""
+        if target[_ID_END : _ID_END + 1] not in _AFTER_ID:
             return False
-        link = self.links.get(target[4:_ID_END].decode("latin-1").upper())
-        if link is None or link.record.state != "active":
+        link = self.links.get(target[4:_ID_END].decode("ascii").upper())
+        if link is None or not link.is_active:
             return False
-        folded = parse.fold_headers(headers)
-        if not NOT_PLAIN.isdisjoint(folded) or parse.is_speculative(folded):
-            return False
-        is_secure = self.clicks.is_secure(peer, folded)
+        client = self.clicks.peer(peer)
+        is_secure = self.clicks.is_secure(client, headers)
 
         def answer(location: bytes, visitor: str) -> None:
             if self.draining:
                 exchange.keep_alive = False
-            exchange.answer(
-                b"%blocation: %b\r\n%b" % (_HEAD, location, self._cookie.line(visitor, is_secure) if visitor else b"")
-            )
+            if visitor:
+                cookie_start, cookie_end = self._cookie.parts(is_secure)
+                exchange.answer(b"".join((_HEAD, location, cookie_start, visitor.encode("ascii"), cookie_end)))
+            else:
+                exchange.answer(_HEAD + location + b"\r\n")
 
-        self.clicks.take(link, folded, peer, target[_ID_END + 1 :], answer)
+        self.clicks.take(link, headers, client, target[_ID_END + 1 :], answer)
         return True
 
     async def __call__(self, scope: Scope, receive: Any, send: Send) -> None:
@@ -146,7 +146,7 @@ class Edge:
                 await self._redirect(send, link.fallback)
         elif method == "HEAD":
             self._count["head"] += 1
-            await self._redirect(send, link.profile)
+            await self._redirect(send, link.keys.profile)
         else:
             await self._visit(scope, send, link, headers)
 
@@ -157,7 +157,7 @@ class Edge:
             if not answered.done():
                 answered.set_result((location, visitor))
 
-        peer = scope["client"]
+        peer = self.clicks.peer(scope["client"])
         self.clicks.take(link, headers, peer, scope["query_string"], answer)
         location, visitor = await answered
         is_secure = self.clicks.is_secure(peer, headers)

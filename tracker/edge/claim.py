@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from functools import partial
 from importlib.resources import files
 from typing import NamedTuple, cast
 from zlib import crc32
@@ -20,10 +21,10 @@ from tracker.clicklog import (
     OUTCOME_MEMBER,
     OUTCOME_VISITOR,
     EdgeLink,
-    Visit,
     log_key,
     pool_key,
 )
+from tracker.query import Marks
 
 LEASES = {letter: lease for lease, letter in LEASE_LETTERS.items()}
 pack = cast(Callable[[tuple[str | bytes, ...]], bytes], hiredis.pack_command)
@@ -60,13 +61,13 @@ class Library:
 
 
 class LinkKeys:
-    """The keys of one smart link, made once."""
+    """What the claims of links have in common that share account, offer, window and targets: made once for all of them."""
 
     def __init__(self, link: EdgeLink) -> None:
         self.log = log_key(link.shard)
         self.pool = pool_key(link.shard, link.account_id, link.offer)
-        self.by_visitor = f"{{s{link.shard}}}:v:{link.smart_link_id}:"
-        self.by_fingerprint = f"{{s{link.shard}}}:f:{link.smart_link_id}:"
+        self.by_visitor = f"{{s{link.shard}}}:v:"
+        self.by_fingerprint = f"{{s{link.shard}}}:f:"
         self.window = str(link.window_ms)
         self.window_ms = link.window_ms
         self.lease_ms = link.window_ms + AFTER_WINDOW_MS
@@ -101,14 +102,26 @@ class RecordKeys(NamedTuple):
     click_ids: str
 
 
-def record_keys(keys: LinkKeys, visit: Visit, visitor: str, today: str, yesterday: str) -> RecordKeys:
+_record_keys = partial(tuple.__new__, RecordKeys)  # without a frame of its own, as each click makes one
+
+
+def visitor_key(keys: LinkKeys, link_id: str, visitor: str, ecid: str) -> str:
+    """Where the record of a known visitor's click on a link is."""
+    return f"{keys.by_visitor}{link_id}:{visitor}{ecid_suffix(ecid)}"
+
+
+def record_keys(keys: LinkKeys, link_id: str, marks: Marks, visitor: str, today: str, yesterday: str) -> RecordKeys:
     """The keys of a visit. `today`, `yesterday`: its fingerprint under both keys; yesterday's may be ''."""
-    suffix = ecid_suffix(visit.ecid)
-    return RecordKeys(
-        f"{keys.by_visitor}{visitor}{suffix}",
-        f"{keys.by_fingerprint}{today}{suffix}",
-        f"{keys.by_fingerprint}{yesterday}{suffix}" if yesterday else "",
-        click_id_digests(visit.fbclid, visit.ttclid, visit.sccid, visit.gclid),
+    ecid, fbclid, ttclid, sccid, gclid = marks
+    suffix = ":" + ecid if len(ecid) <= 40 else ecid_suffix(ecid)
+    fingerprints = keys.by_fingerprint + link_id
+    return _record_keys(
+        (
+            f"{keys.by_visitor}{link_id}:{visitor}{suffix}",
+            f"{fingerprints}:{today}{suffix}",
+            f"{fingerprints}:{yesterday}{suffix}" if yesterday else "",
+            click_id_digests(fbclid, ttclid, sccid, gclid),
+        )
     )
 
 
@@ -119,13 +132,13 @@ def claim_keys(keys: LinkKeys, records: RecordKeys) -> tuple[str, str, str, str]
 
 
 def claim_arguments(
-    keys: LinkKeys, click_ids: str, visit: Visit, request: bytes, visitor: str, by_cookie: bool
+    keys: LinkKeys, click_ids: str, at_ms: int, visit_id: str, request: bytes, visitor: str, by_cookie: bool
 ) -> tuple[str | bytes, ...]:
-    """The arguments of one claim, as claim.lua lists them. `request`: the msgpack of `visit`."""
+    """The arguments of one claim, as claim.lua lists them. `request`: the visit as the log keeps it."""
     known = "c" if by_cookie else "n"
-    lease_end = visit.at_ms + keys.lease_ms
+    lease_end = at_ms + keys.lease_ms
     return (
-        f"{visit.at_ms:013d}{visit.visit_id}{visitor}{known}{click_ids}{lease_end:013d}{keys.window}",
+        f"{at_ms:013d}{visit_id}{visitor}{known}{click_ids}{lease_end:013d}{keys.window}",
         keys.reserve,
         request,
     )
@@ -149,7 +162,7 @@ class Entry(NamedTuple):
     """A click-log entry the edge writes itself, without a claim: bots, refused prefetches, and what is spilled."""
 
     shard: int
-    request: bytes  # msgpack of `Visit`
+    request: bytes  # the visit, as the log keeps it
     kind: str
     click_id: str
     visitor: str

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import hiredis
 import msgspec
@@ -32,12 +33,13 @@ from tracker.edge.claim import (
     bare_entry,
     claim_arguments,
     claim_keys,
-    ecid_suffix,
     log_command,
     record_keys,
+    visitor_key,
 )
+from tracker.edge.client import Client
 from tracker.edge.cluster import Way
-from tracker.edge.links import Link
+from tracker.edge.links import Link, Pool
 from tracker.edge.location import location
 from tracker.edge.metrics import Metrics
 from tracker.edge.spill import Spill
@@ -55,30 +57,23 @@ _LOCATIONS_LIMIT = 50_000
 _encode = msgspec.msgpack.Encoder().encode
 
 
-class Click:
+class Click(NamedTuple):
     """A fan's visit under way."""
 
-    __slots__ = ("answer", "arguments", "at_ms", "by_cookie", "link", "records", "request", "visit", "visitor")
+    link: Link
+    keys: Pool
+    at_ms: int
+    visit_id: str
+    request: bytes
+    ecid: str
+    visitor: str
+    by_cookie: bool
+    records: RecordKeys
+    arguments: tuple[str | bytes, ...]
+    answer: Answer
 
-    def __init__(
-        self,
-        link: Link,
-        visit: Visit,
-        request: bytes,
-        visitor: str,
-        by_cookie: bool,
-        records: RecordKeys,
-        answer: Answer,
-    ) -> None:
-        self.link = link
-        self.visit = visit
-        self.at_ms = visit.at_ms
-        self.request = request
-        self.visitor = visitor
-        self.by_cookie = by_cookie
-        self.records = records
-        self.answer = answer
-        self.arguments = claim_arguments(link.keys, records.click_ids, visit, request, visitor, by_cookie)
+
+_click = partial(tuple.__new__, Click)  # without a frame of its own
 
 
 class Clicks:
@@ -101,33 +96,40 @@ class Clicks:
         self._metrics = metrics
         self._count = metrics.requests
         self._reader = reader
-        self.is_secure = reader.is_secure
+        self.peer, self.is_secure = reader.peer, reader.is_secure
         self._fingerprints = fingerprints
         self._now_ms = now_ms
-        self._new_id = UlidSource().new
+        ids = UlidSource()
+        self._new_id, self._new_ids = ids.new, ids.pair
+        self._refusing: set[str] = set()  # logs whose last claim was refused
         self._locations: dict[str, bytes] = {}
         self._background: set[asyncio.Task[None]] = set()
 
-    def take(self, link: Link, headers: parse.Headers, peer: Any, query: bytes, answer: Answer) -> None:
+    def take(self, link: Link, headers: parse.Headers, peer: Client, query: bytes, answer: Answer) -> None:
         """Record a visit, then answer it. Never raises: whatever is wrong with us, the creator's page is better than an
         error page."""
         now_ms = self._now_ms()
-        visit_id = self._new_id(now_ms)
+        visit_id, visitor = self._new_ids(now_ms)
         try:
-            visit, known_visitor, network = self._reader.read(peer, query, headers, link, visit_id, now_ms)
-            request = _encode(visit)
-            if visit.bot_reason:
+            record, keys = link.record, link.keys
+            request, marks, from_cookie, network, bot_reason = self._reader.read(
+                peer, query, headers, record, visit_id, now_ms
+            )
+            if bot_reason:
                 self._count["bot"] += 1
-                entry = bare_entry(link.record, request, KIND_BOT, visit_id, known_visitor)
-                self._begin(self._store_bot(link, entry, answer))
+                self._begin(self._store_bot(link, bare_entry(record, request, KIND_BOT, visit_id, from_cookie), answer))
                 return
-            visitor = known_visitor or self._new_id(now_ms)
-            keys, standby = link.keys, self._standby
+            if from_cookie:
+                visitor = from_cookie
+            by_cookie = from_cookie != ""
             today, yesterday = self._fingerprints.of(headers, network, now_ms, keys.window_ms)
-            records = record_keys(keys, visit, visitor, today, yesterday)
-            click = Click(link, visit, request, visitor, bool(known_visitor), records, answer)
-            if (standby.unreplayed and self._is_spilled(click)) or not self._pipeline.claim(
-                keys.log, claim_keys(keys, records), click.arguments, lambda reply: self._replied(click, reply)
+            records = record_keys(keys, record.smart_link_id, marks, visitor, today, yesterday)
+            arguments = claim_arguments(keys, records[3], now_ms, visit_id, request, visitor, by_cookie)
+            click = _click(
+                (link, keys, now_ms, visit_id, request, marks[0], visitor, by_cookie, records, arguments, answer)
+            )
+            if (self._standby.unreplayed and self._is_spilled(click)) or not self._pipeline.claim(
+                keys.log, claim_keys(keys, records), arguments, partial(self._replied, click)
             ):
                 self._begin(self._degrade(click))
         except Exception:
@@ -156,37 +158,40 @@ class Clicks:
         log.exception("edge.click_failed", smart_link_id=link.record.smart_link_id, visit_id=visit_id)
         self._count["failed"] += 1
         self._metrics.unrecorded += 1
-        answer(link.profile, "")
+        answer(link.keys.profile, "")
 
     def _replied(self, click: Click, reply: Any) -> None:
         if type(reply) is not bytes or reply[:1] == b"!":
             self._begin(self._refused(click, reply))
             return
         try:
-            self._pipeline.accepted(click.link.keys.log)
+            if self._refusing and click.keys.log in self._refusing:
+                self._refusing.discard(click.keys.log)
+                self._pipeline.accepted(click.keys.log)
             target, visitor = self._claimed(click, reply)
         except Exception:
-            self._failed(click.link, click.visit.visit_id, click.answer)
+            self._failed(click.link, click.visit_id, click.answer)
         else:
             try:
                 click.answer(target, visitor)
             except Exception:  # one connection's trouble must not reach those whose replies came with this one
-                log.exception("edge.answer_failed", visit_id=click.visit.visit_id)
+                log.exception("edge.answer_failed", visit_id=click.visit_id)
 
     def _claimed(self, click: Click, reply: bytes) -> tuple[bytes, str]:
         text = reply.decode()
         self._count["duplicate" if text[0] == "d" else LEASES[text[2]]] += 1
-        link, records, at_ms, standby = click.link, click.records, click.at_ms, self._standby
-        standby.used_at[link.keys.pool] = at_ms
+        records, at_ms, standby = click.records, click.at_ms, self._standby
+        standby.used_at[click.keys.pool] = at_ms
         standby.remember(records, (reply, records.click_ids, at_ms))
-        return self._target(link, text[OUTCOME_MEMBER]), text[OUTCOME_VISITOR]
+        return self._target(click.keys, text[OUTCOME_MEMBER]), text[OUTCOME_VISITOR]
 
     async def _refused(self, click: Click, reply: Any) -> None:
         """A claim without an answer is spilled; one refused for want of its function is sent once more."""
         try:
-            if isinstance(reply, hiredis.ReplyError) and await self._pipeline.refused(reply, click.link.keys.log):
+            self._refusing.add(click.keys.log)
+            if isinstance(reply, hiredis.ReplyError) and await self._pipeline.refused(reply, click.keys.log):
                 again: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-                keys = click.link.keys
+                keys = click.keys
                 if self._pipeline.claim(keys.log, claim_keys(keys, click.records), click.arguments, again.set_result):
                     reply = await again
                     if type(reply) is bytes and reply[:1] != b"!":
@@ -195,33 +200,32 @@ class Clicks:
             if type(reply) is bytes:
                 log.error("edge.claim_failed", error=reply[1:].decode("utf-8", "replace")[:200])
         except Exception:
-            self._failed(click.link, click.visit.visit_id, click.answer)
+            self._failed(click.link, click.visit_id, click.answer)
         else:
             await self._degrade(click)
 
     def _is_spilled(self, click: Click) -> bool:
-        kept = self._standby.find(click.records, click.by_cookie, click.at_ms, click.link.keys.window_ms)
+        kept = self._standby.find(click.records, click.by_cookie, click.at_ms, click.keys.window_ms)
         return kept is not None and kept.spilled
 
     async def _degrade(self, click: Click) -> None:
         """Keep a visit whose claim failed, then answer it. A remembered click is repeated; a new one gets a link on loan,
         else the reserve link, known to be shared, else nothing but the profile."""
-        link = click.link
         try:
             kept = self._keep(click)
-            if not await self._put_aside(self._entry(click, kept)) and kept.click_id == click.visit.visit_id:
+            if not await self._put_aside(self._entry(click, kept)) and kept.click_id == click.visit_id:
                 self._standby.forget(
                     self._kept_under(click, kept), kept.click_id
                 )  # or repeats of a lost click are kept
-            target = self._target(link, kept.member)
+            target = self._target(click.keys, kept.member)
         except Exception:
-            self._failed(link, click.visit.visit_id, click.answer)
+            self._failed(click.link, click.visit_id, click.answer)
         else:
             click.answer(target, kept.visitor)
 
     def _keep(self, click: Click) -> Kept:
         self._count["degraded"] += 1
-        standby, keys, records, visit = self._standby, click.link.keys, click.records, click.visit
+        standby, keys, records = self._standby, click.keys, click.records
         kept = standby.find(records, click.by_cookie, click.at_ms, keys.window_ms)
         if kept is not None:
             kept = kept._replace(at_ms=max(kept.at_ms, click.at_ms), spilled=True)
@@ -229,7 +233,7 @@ class Clicks:
             lent = standby.take(keys)
             member = lent or click.link.record.reserve
             lease = "exclusive" if lent else "reserve" if member else "none"
-            kept = Kept(visit.visit_id, click.visitor, lease, member, records.click_ids, click.at_ms, True)
+            kept = Kept(click.visit_id, click.visitor, lease, member, records.click_ids, click.at_ms, True)
         # Remembered before it is written: a second tap that comes meanwhile is the same click.
         standby.unreplayed += 1
         standby.remember(self._kept_under(click, kept), kept)
@@ -239,7 +243,7 @@ class Clicks:
         return click.records._replace(by_visitor=self._visitor_key(click, kept))
 
     def _entry(self, click: Click, kept: Kept) -> Entry:
-        is_new = kept.click_id == click.visit.visit_id
+        is_new = kept.click_id == click.visit_id
         return Entry(
             click.link.record.shard,
             click.request,
@@ -252,14 +256,14 @@ class Clicks:
             self._visitor_key(click, kept),
             click.records.by_fingerprint,
             kept.click_ids,
-            click.link.keys.window_ms,
-            click.link.keys.pool,
+            click.keys.window_ms,
+            click.keys.pool,
             kept.at_ms,
         )
 
     @staticmethod
     def _visitor_key(click: Click, kept: Kept) -> str:
-        return f"{click.link.keys.by_visitor}{kept.visitor}{ecid_suffix(click.visit.ecid)}"
+        return visitor_key(click.keys, click.link.record.smart_link_id, kept.visitor, click.ecid)
 
     async def _store_bot(self, link: Link, entry: Entry, answer: Answer) -> None:
         try:
@@ -267,7 +271,7 @@ class Clicks:
         except Exception:
             self._failed(link, entry.click_id, answer)
         else:
-            answer(link.profile, "")
+            answer(link.keys.profile, "")
 
     async def _store(self, entry: Entry) -> None:
         """Put an entry that takes no lease into the log, or into the spill."""
@@ -278,6 +282,7 @@ class Clicks:
             if type(reply) is bytes:
                 self._pipeline.accepted(key)
                 return
+            self._refusing.add(key)
             if not (isinstance(reply, hiredis.ReplyError) and await self._pipeline.refused(reply, key)):
                 break
         await self._put_aside(entry)
@@ -290,12 +295,12 @@ class Clicks:
             self._metrics.unrecorded += 1
         return stored
 
-    def _target(self, link: Link, member: str) -> bytes:
+    def _target(self, keys: Pool, member: str) -> bytes:
         found = self._locations.get(member)
         if found is None:
             found = location(member.partition("|")[2])
             if found is None:
-                return link.reserve_url
+                return keys.reserve_url
             if len(self._locations) >= _LOCATIONS_LIMIT:
                 self._locations.clear()
             self._locations[member] = found

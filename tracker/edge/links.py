@@ -12,7 +12,9 @@ import re
 from collections.abc import Awaitable, Callable
 from functools import lru_cache
 from pathlib import Path
+from sys import intern
 from typing import Any, cast
+from weakref import WeakValueDictionary
 
 import msgspec
 import structlog
@@ -35,11 +37,10 @@ LOOKUPS_LIMIT = 64  # ids asked for at once; beyond it strangers are guessing
 LOOKUPS_WHILE_LOADING = 2000
 SCAN_COUNT = 250
 SCAN_PAUSE_SECONDS = 0.005  # between pages once the links are known: clicks go between
-OPEN_LIMIT = 20_000  # links kept decoded at most, half of them at least, about 1.5 kB each
 
 _LINK_ID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 _decode = msgspec.msgpack.Decoder(EdgeLink).decode
-_encode_snapshot = msgspec.msgpack.Encoder().encode
+_encode = msgspec.msgpack.Encoder().encode
 _decode_snapshot = msgspec.msgpack.Decoder(list[tuple[str, bytes]]).decode
 
 _location = lru_cache(4096)(location)  # the links of an account share theirs
@@ -47,29 +48,38 @@ _location = lru_cache(4096)(location)  # the links of an account share theirs
 Fetch = Callable[[str], Awaitable[Any]]
 
 
+class Pool(LinkKeys):
+    """What links of one account and offer share: the keys of their claims, and where their visitors go."""
+
+    def __init__(self, link: EdgeLink, last_resort: bytes) -> None:
+        super().__init__(link)
+        self.profile = _location(link.profile_url) or last_resort
+        self.reserve_url = _location(link.reserve.partition("|")[2]) or self.profile
+
+
 class Link:
-    """A smart link ready for use: its record and what is derived from it once."""
+    """A smart link ready for use."""
 
-    __slots__ = ("address", "fallback", "keys", "profile", "record", "reserve_url")
+    __slots__ = ("is_active", "keys", "record")
 
-    def __init__(self, raw: bytes, base_url: str, last_resort: bytes) -> None:
-        self.record = _decode(raw)
-        self.keys = LinkKeys(self.record)
-        self.address = f"{base_url}/go/{self.record.smart_link_id}"
-        self.fallback = _location(self.record.fallback_url)
-        self.profile = _location(self.record.profile_url) or last_resort
-        self.reserve_url = _location(self.record.reserve.partition("|")[2]) or self.profile
+    def __init__(self, record: EdgeLink, keys: Pool) -> None:
+        self.record = record
+        self.keys = keys
+        self.is_active = record.state == "active"
+
+    @property
+    def fallback(self) -> bytes | None:
+        """Where a link that is out of use sends its visitors."""
+        return _location(self.record.fallback_url)
 
 
 class LinkMap:
-    """Links by id (upper case). Values stay encoded until their first use: most of 100,000 links are never clicked."""
+    """Links by id (upper case), all of them decoded: what the links of an account have in common is held once, so that a link
+    takes less than its encoding would."""
 
-    def __init__(self, folder: Path, base_url: str, last_resort: bytes) -> None:
-        self._links: dict[str, bytes] = {}
-        # Decoded ones, in two generations: dropping those not used lately costs nothing per click.
-        self._young: dict[str, Link] = {}
-        self._old: dict[str, Link] = {}
-        self._base_url = base_url
+    def __init__(self, folder: Path, last_resort: bytes) -> None:
+        self._links: dict[str, Link] = {}
+        self._pools: WeakValueDictionary[tuple[object, ...], Pool] = WeakValueDictionary()
         self._last_resort = last_resort
         self._unknown: dict[str, float] = {}
         self._asking: dict[str, asyncio.Future[None]] = {}
@@ -79,30 +89,11 @@ class LinkMap:
         self.loaded = False
         self.tried = asyncio.Event()
         """Set once reading all links has succeeded or failed."""
+        self.get = self._links.get
+        """The link of an id if it is in memory."""
 
     def __len__(self) -> int:
         return len(self._links)
-
-    def get(self, link_id: str) -> Link | None:
-        """The link if it is in memory."""
-        link = self._young.get(link_id)
-        if link is not None:
-            return link
-        link = self._old.pop(link_id, None)
-        if link is None:
-            raw = self._links.get(link_id)
-            if raw is None:
-                return None
-            try:
-                link = Link(raw, self._base_url, self._last_resort)
-            except msgspec.DecodeError as error:
-                log.error("edge.link_unreadable", smart_link_id=link_id, error=str(error))
-                del self._links[link_id]
-                return None
-        if len(self._young) >= OPEN_LIMIT // 2:
-            self._old, self._young = self._young, {}
-        self._young[link_id] = link
-        return link
 
     async def find(self, link_id: str, fetch: Fetch) -> Link | None:
         """The link, asking Valkey once for an id not in memory. `fetch` returns bytes, None when there is no such link,
@@ -135,20 +126,43 @@ class LinkMap:
         return link
 
     def put(self, link_id: str, raw: bytes | None) -> None:
-        """Take over a link's current value; None removes it."""
+        """Take over a link's current value; None removes it. One that cannot be read is no link, and said so."""
         if self._touched is not None:
             self._touched.add(link_id)
+        link = None
+        if raw is not None:
+            try:
+                link = self._ready(link_id, _decode(raw))
+            except msgspec.DecodeError as error:
+                log.error("edge.link_unreadable", smart_link_id=link_id, error=str(error))
         held = self._links.get(link_id)
-        if held == raw:
-            return
-        self._young.pop(link_id, None)
-        self._old.pop(link_id, None)
-        self._changed = True
-        if raw is None:
-            del self._links[link_id]
-        else:
-            self._links[link_id] = raw
+        if link is None:
+            if held is not None:
+                del self._links[link_id]
+                self._changed = True
+        elif held is None or held.record != link.record:
+            self._links[link_id] = link
             self._unknown.pop(link_id, None)
+            self._changed = True
+
+    def _ready(self, link_id: str, record: EdgeLink) -> Link:
+        shared = (
+            record.account_id,
+            record.shard,
+            record.offer,
+            record.window_ms,
+            record.state,
+            record.profile_url,
+            record.reserve,
+            record.fallback_url,
+        )
+        texts = tuple([intern(value) if type(value) is str else value for value in shared])
+        if record.smart_link_id == link_id:
+            record = EdgeLink(link_id, *texts)  # type: ignore[arg-type]
+        keys = self._pools.get(texts)
+        if keys is None:
+            keys = self._pools[texts] = Pool(record, self._last_resort)
+        return Link(record, keys)
 
     async def refresh(self, client: valkey.Client) -> None:
         """Read all links, a few at a time so that neither side is held up. Raises RedisError."""
@@ -211,9 +225,9 @@ class LinkMap:
     async def save(self) -> None:
         """Write the snapshot, replacing the old one at once. A failure is logged: the redirects do not depend on it."""
         self._changed = False
-        pairs = list(self._links.items())
+        records = [(link_id, link.record) for link_id, link in self._links.items()]
         try:
-            await asyncio.get_running_loop().run_in_executor(None, _write_snapshot, self._snapshot, pairs)
+            await asyncio.get_running_loop().run_in_executor(None, _write_snapshot, self._snapshot, records)
         except OSError as error:
             self._changed = True
             log.warning("edge.snapshot_failed", error=str(error))
@@ -228,16 +242,18 @@ class LinkMap:
             log.error("edge.snapshot_unreadable", error=str(error))
             return False
         for link_id, raw in pairs:
-            self._links.setdefault(link_id, raw)
+            if link_id not in self._links:
+                self.put(link_id, raw)
         self.loaded = True
         return True
 
 
-def _write_snapshot(path: Path, pairs: list[tuple[str, bytes]]) -> None:
+def _write_snapshot(path: Path, records: list[tuple[str, EdgeLink]]) -> None:
+    pairs = [(link_id, _encode(record)) for link_id, record in records]
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     staged = path.with_name(f"{path.name}.{os.getpid()}")
     with staged.open("wb") as file:
-        file.write(_encode_snapshot(pairs))
+        file.write(_encode(pairs))
         file.flush()
         os.fsync(file.fileno())
     staged.replace(path)

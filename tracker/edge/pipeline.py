@@ -108,9 +108,11 @@ class Pipeline:
 
         Returns False, and calls nobody, while the breaker is open.
         """
-        session = self._ready()
-        if session is None:
+        session = self._session
+        if session is None or session.waiting >= MAX_WAITING:
             return False
+        if not self._watching:
+            self._watch_soon()
         session.claim(log, keys, arguments, waiter)
         return True
 
@@ -131,9 +133,12 @@ class Pipeline:
         if session is None or session.waiting >= MAX_WAITING:
             return None
         if not self._watching:
-            self._watching = True
-            self._loop.call_later(self._tick, self._watch)
+            self._watch_soon()
         return session
+
+    def _watch_soon(self) -> None:
+        self._watching = True
+        self._loop.call_later(self._tick, self._watch)
 
     async def refused(self, error: hiredis.ReplyError, key: str) -> bool:
         """Note an error reply. Returns True when the command may be sent once more: it only missed its function."""

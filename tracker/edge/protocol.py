@@ -1,7 +1,8 @@
 """HTTP on uvicorn's parser and server, with a short way for clicks and the limits uvicorn lacks.
 
-A plain `GET /go/…` is handed to the application's `direct` without an ASGI scope, task or message, which cost more than
-the click itself; whatever is not plain (a body, HTTP/1.0, pipelining, an upgrade, an odd address) takes the ASGI way.
+A plain `GET /go/…` (`head.py`) is handed to the application's `direct` without the parser's callbacks and without an ASGI
+scope, task or message, which cost more than the click itself; whatever is not plain (a body, HTTP/1.0, pipelining, a head in
+parts, an odd address) takes the parser's and the ASGI way.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from typing import Any, cast
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from tracker.edge.head import Heads
+from tracker.edge.request import Headers
+
 HEAD_SECONDS = 10.0
 HEAD_BYTES = 128 * 1024  # the longest query we must redirect is 64 KiB
-NOT_PLAIN = frozenset({b"content-length", b"transfer-encoding", b"expect", b"upgrade"})
 _TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\ncache-control: no-store\r\n"
     b"connection: close\r\n\r\n"
@@ -43,20 +46,14 @@ class Exchange:
 
     def answer(self, head: bytes) -> None:
         """Send a whole response: status line and headers, each ended by CRLF, without the empty line and without a body."""
-        protocol = self._protocol
         self.response_complete = True
-        if protocol.transport.is_closing():
-            return
-        if self.keep_alive:
-            protocol.transport.write(head + b"\r\n")
-        else:
-            protocol.transport.write(head + b"connection: close\r\n\r\n")
-            protocol.transport.close()
-        protocol.on_response_complete()
+        self._protocol.answer(head, self.keep_alive)
 
 
-Direct = Callable[[Exchange, bytes, list[tuple[bytes, bytes]], Any], bool]
+Direct = Callable[[Exchange, bytes, Headers, Any], bool]
 """(exchange, target as sent, headers by lower-case name, peer) → whether the application answers it, now or later."""
+
+_heads = Heads()
 
 
 class EdgeProtocol(HttpToolsProtocol):
@@ -68,6 +65,7 @@ class EdgeProtocol(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._direct: Direct | None = getattr(self.app, "direct", None)
+        self._between = True  # no message is under way in the parser
         self._in_head = False
         self._head_bytes = 0
         self._deadline = _NEVER
@@ -85,6 +83,19 @@ class EdgeProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        before = self.cycle
+        if (
+            self._between
+            and self._direct is not None
+            and (before is None or before.response_complete)
+            and not self.flow.write_paused  # a client that does not read its answers waits its turn
+            and (head := _heads.read(data)) is not None
+        ):
+            self.cycle = exchange = cast(Any, Exchange(self))
+            self._deadline = _NEVER
+            if self._direct(exchange, head[0], head[1], self.client):
+                return
+            self.cycle = before
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserError:
@@ -104,6 +115,7 @@ class EdgeProtocol(HttpToolsProtocol):
             self._deadline = min(self._deadline, self.loop.time() + HEAD_SECONDS)
 
     def on_message_begin(self) -> None:
+        self._between = False
         self._in_head = True
         self._head_bytes = 0
         self.url = b""
@@ -113,20 +125,6 @@ class EdgeProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_head = False
         self._deadline = _NEVER
-        if self._direct is not None and (self.cycle is None or self.cycle.response_complete):
-            parser = self.parser
-            if (
-                parser.get_method() == b"GET"
-                and parser.get_http_version() == "1.1"
-                and not self.flow.write_paused  # a client that does not read its answers waits its turn
-            ):
-                before = self.cycle
-                exchange = Exchange(self)
-                exchange.keep_alive = parser.should_keep_alive()
-                self.cycle = cast(Any, exchange)
-                if self._direct(exchange, self.url, self.headers, self.client):
-                    return
-                self.cycle = before
         url, headers, expects = self.url, self.headers, self.expect_100_continue
         super().on_message_begin()  # makes the ASGI scope
         self.url, self.expect_100_continue = url, expects
@@ -134,8 +132,22 @@ class EdgeProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        if not isinstance(cast(object, self.cycle), Exchange):
-            super().on_message_complete()
+        self._between = True
+        super().on_message_complete()
+
+    def answer(self, head: bytes, keep_alive: bool) -> None:
+        """Send a response without a body, and go on."""
+        transport = self.transport
+        if transport.is_closing():
+            return
+        if keep_alive:
+            transport.write(head + b"\r\n")
+            self._deadline = self.loop.time() + self.timeout_keep_alive
+            if self.pipeline or self.flow.read_paused:
+                self.on_response_complete()
+        else:
+            transport.write(head + b"connection: close\r\n\r\n")
+            transport.close()
 
     def on_response_complete(self) -> None:
         self.server_state.total_requests += 1

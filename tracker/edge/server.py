@@ -65,7 +65,7 @@ class Service:
         library = Library()
         self.metrics = Metrics()
         self.client = valkey.connect(url)
-        self.links = LinkMap(settings.spill_path, settings.base_url, last_resort)
+        self.links = LinkMap(settings.spill_path, last_resort)
         self.spill = Spill(settings.spill_path)
         self.pipeline = way_to(
             url,

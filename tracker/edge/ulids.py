@@ -7,7 +7,7 @@ import re
 
 from ulid import base32
 
-_RANDOM_CHUNK = 16 * 512
+_RANDOM_CHUNK = 32 * 256
 # A random byte stands for the digit of its low five bits: 256 is a multiple of 32, so every digit is as likely.
 _DIGIT_OF_BYTE = bytes(base32.ENCODING.lower().encode()[byte & 31] for byte in range(256))
 
@@ -25,15 +25,20 @@ class UlidSource:
 
     def new(self, at_ms: int) -> str:
         """A ULID, lower case, 26 characters, whose time is `at_ms` (Unix milliseconds)."""
+        return self.pair(at_ms)[0]
+
+    def pair(self, at_ms: int) -> tuple[str, str]:
+        """Two of them."""
         if at_ms != self._at_ms:
             self._stamp = base32.encode_timestamp(at_ms.to_bytes(6, "big")).lower()
             self._at_ms = at_ms
-        start = self._offset
-        if start >= len(self._digits):
-            self._digits = os.urandom(_RANDOM_CHUNK).translate(_DIGIT_OF_BYTE).decode("ascii")
+        stamp, digits, start = self._stamp, self._digits, self._offset
+        if start >= len(digits):
+            self._digits = digits = os.urandom(_RANDOM_CHUNK).translate(_DIGIT_OF_BYTE).decode("ascii")
             start = 0
-        self._offset = start + 16
-        return self._stamp + self._digits[start : start + 16]
+        middle = start + 16
+        self._offset = end = start + 32
+        return stamp + digits[start:middle], stamp + digits[middle:end]
 
 
 def is_lower_ulid(text: bytes) -> bool:

@@ -141,13 +141,17 @@ class Session:
 
     def claim(self, log: str, keys: tuple[str, ...], arguments: tuple[str | bytes, ...], waiter: Waiter) -> None:
         """Queue a claim for the end of this turn of the loop; `keys` and `arguments` as claim.lua lists them."""
-        group = self._claims.get(log)
-        if group is None:
-            group = self._claims[log] = ([], [], [])
-        group[0].extend(keys)
-        group[1].extend(arguments)
-        group[2].append(waiter)
-        self._due()
+        self.waiting += 1
+        try:
+            named, given, waiters = self._claims[log]
+        except KeyError:
+            named, given, waiters = self._claims[log] = ([], [], [])
+        named += keys
+        given += arguments
+        waiters.append(waiter)
+        if not self._is_due:
+            self._is_due = True
+            self._loop.call_soon(self._flush)
 
     def _due(self) -> None:
         self.waiting += 1

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from tracker.clicklog import Visit
+from tracker.clicklog import Visit, read_visit
 from tracker.edge.claim import Entry
 from tracker.edge.spill import DAMAGED_SUFFIX, SUFFIX, Damaged, frame, read_entries, sync_folder
 from tracker.stores.valkey import Client
@@ -110,7 +110,7 @@ def _scrub_file(path: Path, names: Sequence[bytes], visitors: Mapping[str, str])
 
 def nameless(entry: Entry, pseudonym: str) -> Entry:
     """A spilled click that still counts, for its link and its lease, without what says who clicked."""
-    visit = msgspec.msgpack.decode(entry.request, type=Visit)
+    visit = read_visit(entry.request)
     empty: dict[str, Any] = {
         name: () if name == "truncated" else "" for name in Visit.__struct_fields__ if name not in _KEPT
     }

@@ -19,6 +19,7 @@ from tracker.clicklog import (
     OUTCOME_MEMBER,
     OUTCOME_VISITOR,
     Visit,
+    read_visit,
 )
 
 # What may stand in a field, as it comes: a lookup decodes and checks at once. Absent and empty mean the usual.
@@ -35,7 +36,6 @@ LATEST_MS = 253_402_300_799_999  # the end of year 9999, the last instant Python
 LARGEST_BIGINT = 2**63 - 1
 
 _ULID = re.compile(r"[0-7][0-9a-hjkmnp-tv-z]{25}").fullmatch
-_visits = msgspec.msgpack.Decoder(Visit)
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
@@ -77,7 +77,7 @@ def body_of(fields: Mapping[bytes, bytes]) -> bytes:
 
 
 def _decode(entry_id: str, fields: Mapping[bytes, bytes]) -> Entry:
-    visit = _visits.decode(fields[b"r"])
+    visit = read_visit(fields[b"r"])
     outcome = fields.get(b"o")
     if outcome is None:
         kind, visitor_by, lease, click, visitor, member = _in_words(fields)

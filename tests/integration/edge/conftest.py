@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tracker.clicklog import LINKS_KEY, EdgeLink, Visit, log_key, pool_key, pool_member
+from tracker.clicklog import LINKS_KEY, EdgeLink, Visit, log_key, pool_key, pool_member, read_visit
 from tracker.edge.server import Service
 from tracker.settings import Settings
 from tracker.stores import valkey
@@ -149,7 +149,7 @@ def decode_entry(fields: dict[bytes, bytes]) -> LogEntry:
     known = {"c": "cookie", "f": "fingerprint", "n": "new"}[text[1]]
     lease = {"e": "exclusive", "s": "shared", "r": "reserve", "n": "none"}[text[2]]
     click, visitor, member = text[3:29], text[29:55], text[55:]
-    visit = msgspec.msgpack.decode(fields[b"r"], type=Visit)
+    visit = read_visit(fields[b"r"])
     return LogEntry(visit, kind, click, visitor, known, member, lease, fields.get(b"s") == b"1")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from loadtests.fans import START, WINDOW, LeasePool
-from tracker.clicklog import EdgeLink, Visit, split_member
+from tracker.clicklog import EdgeLink, split_member
 from tracker.edge.claim import Library, LinkKeys, claim_arguments, claim_keys, parse_claim, record_keys
 from tracker.stores.valkey import Client
 
@@ -19,9 +19,9 @@ KEYS = LinkKeys(EdgeLink("L1", "acct", 1, "tracking", WINDOW, "active", "https:/
 
 async def claim(redis: Client, visitor: int, now: int, *, again: bool) -> tuple[str, int]:
     """The lease's letter and the link of one visit."""
-    visit = Visit(f"{random.Random(now).getrandbits(80):026d}", now, "L1", "acct")
-    records = record_keys(KEYS, visit, f"{visitor:026d}", str(visitor), "")
-    arguments = claim_arguments(KEYS, records.click_ids, visit, b"request", f"{visitor:026d}", again)
+    visit_id = f"{random.Random(now).getrandbits(80):026d}"
+    records = record_keys(KEYS, "L1", ("", "", "", "", ""), f"{visitor:026d}", str(visitor), "")
+    arguments = claim_arguments(KEYS, records.click_ids, now, visit_id, b"request", f"{visitor:026d}", again)
     names = (KEYS.log, *claim_keys(KEYS, records))
     replies: Any = await redis.execute_command("FCALL", LIBRARY.function, len(names), *names, *arguments)  # type: ignore[no-untyped-call]
     found = parse_claim(replies[0])

@@ -1,4 +1,4 @@
-"""The link map: lazily decoded, bounded in what it asks, kept in a snapshot."""
+"""The link map: what links share is held once, what is asked is bounded, a snapshot is kept."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ import asyncio
 from pathlib import Path
 
 import msgspec
-import pytest
 
 from tracker.clicklog import EdgeLink
-from tracker.edge import links as links_module
-from tracker.edge.links import LOOKUPS_LIMIT, SNAPSHOT_NAME, Link, LinkMap
+from tracker.edge.links import LOOKUPS_LIMIT, SNAPSHOT_NAME, LinkMap
 
 LINK = "01K5AAAAAAAAAAAAAAAAAAAAAA"
 LAST_RESORT = b"https://onlyfans.com"
@@ -24,15 +22,15 @@ def raw(link_id: str = LINK, **changes: object) -> bytes:
 
 def new_map(folder: Path) -> LinkMap:
     """An empty map."""
-    return LinkMap(folder, "https://go.example.com", LAST_RESORT)
+    return LinkMap(folder, LAST_RESORT)
 
 
-def test_a_link_is_prepared_on_first_use(tmp_path: Path) -> None:
+def test_a_link_is_what_was_last_heard_of_it(tmp_path: Path) -> None:
     links = new_map(tmp_path)
     links.put(LINK, raw())
     link = links.get(LINK)
     assert link is not None
-    assert (link.profile, link.reserve_url, link.fallback) == (
+    assert (link.keys.profile, link.keys.reserve_url, link.fallback) == (
         b"https://onlyfans.com/c", b"https://onlyfans.com/r", None,
     )  # fmt: skip
     assert links.get(LINK) is link
@@ -42,6 +40,8 @@ def test_a_link_is_prepared_on_first_use(tmp_path: Path) -> None:
     changed = links.get(LINK)
     assert changed is not None
     assert changed.record.state == "paused"
+    assert link.is_active
+    assert not changed.is_active
 
 
 def test_missing_pieces_fall_back_towards_the_platform(tmp_path: Path) -> None:
@@ -49,24 +49,36 @@ def test_missing_pieces_fall_back_towards_the_platform(tmp_path: Path) -> None:
     links.put(LINK, raw(profile_url="", reserve=""))
     link = links.get(LINK)
     assert link is not None
-    assert (link.profile, link.reserve_url) == (LAST_RESORT, LAST_RESORT)
+    assert (link.keys.profile, link.keys.reserve_url) == (LAST_RESORT, LAST_RESORT)
 
 
-def test_only_so_many_links_stay_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(links_module, "OPEN_LIMIT", 3)
+def test_links_of_a_pool_share_what_they_have_in_common(tmp_path: Path) -> None:
     links = new_map(tmp_path)
     ids = [f"01K5{n:022d}" for n in range(10)]
     for link_id in ids:
         links.put(link_id, raw(link_id))
-        assert links.get(link_id) is not None
-    assert sum(isinstance(held, Link) for held in links._links.values()) <= 3
-    assert all((link := links.get(link_id)) is not None and link.record.smart_link_id == link_id for link_id in ids)
+    links.put(LINK, raw(account_id="b"))
+    found = [link for link_id in ids if (link := links.get(link_id)) is not None]
+    assert [link.record.smart_link_id for link in found] == ids
+    assert len({id(link.keys) for link in found}) == 1
+    assert len({id(link.record.profile_url) for link in found}) == 1
+    other = links.get(LINK)
+    assert other is not None
+    assert (other.keys.pool, other.record.account_id) == ("{s0}:pool:b:tracking", "b")
+    for link_id in ids:
+        links.put(link_id, raw(link_id, reserve="10|https://onlyfans.com/s"))
+    changed = links.get(ids[0])
+    assert changed is not None
+    assert (changed.keys.reserve, found[0].keys.reserve) == ("10|https://onlyfans.com/s", "9|https://onlyfans.com/r")
 
 
 def test_an_unreadable_link_is_no_link(tmp_path: Path) -> None:
     links = new_map(tmp_path)
+    links.put(LINK, raw())
     links.put(LINK, b"\xc1nonsense")
     assert links.get(LINK) is None
+    links.put(LINK, b"\xc1nonsense")
+    assert len(links) == 0
 
 
 async def test_a_snapshot_is_read_back(tmp_path: Path) -> None:

@@ -46,3 +46,6 @@ def test_cookie() -> None:
     plain = b"cbv=abc; Max-Age=15552000; Path=/; HttpOnly; SameSite=Lax"
     assert cookie.header("abc", False) == (b"set-cookie", plain)
     assert cookie.header("abc", True) == (b"set-cookie", plain + b"; Secure")
+    for secure in (False, True):
+        before, after = cookie.parts(secure)
+        assert before + b"abc" + after == b"\r\n%b: %b\r\n" % cookie.header("abc", secure)

@@ -1,0 +1,85 @@
+"""The head of a plain click, read line by line.
+
+A parser that calls back for every header costs a click more than all that is done with them. Lines of a head come again
+with most clicks (browsers send few different ones), so each distinct line is checked and split once and looked up from
+then on. Whatever is not plain is the parser's: a body, a head in parts, anything that may mean more than it says.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import cast
+
+from tracker.edge.client import COUNTRY_HEADERS
+from tracker.edge.request import SPECULATIVE, Headers
+from tracker.edge.visitor import HINTS
+from tracker.query import is_clean
+
+READ = frozenset(
+    {b"user-agent", b"referer", b"accept-language", b"cookie", b"x-forwarded-for", b"x-forwarded-proto", b"sec-ch-ua"}
+    | {*COUNTRY_HEADERS, *HINTS}
+)
+"""The headers of a click that anybody here reads."""
+
+_NOT_PLAIN = frozenset({b"content-length", b"transfer-encoding", b"expect", b"upgrade", *SPECULATIVE})
+_CONNECTION = frozenset({b"connection", b"proxy-connection"})
+_OF_ONE = frozenset({b"cookie", b"x-forwarded-for"})  # as good as never the same line twice
+# RFC 9110: a token, and text without controls. Space at the end is taken off by some and left by others.
+_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*((?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)")
+_START, _END = b"GET /go/", b" HTTP/1.1"
+_LINES_LIMIT = 20_000
+_LINE_LIMIT = 512  # bytes of a line that is kept: 10 MB in all at most
+
+Line = tuple[bytes, bytes]
+"""Name, lower case, and value."""
+
+_NOBODYS: Line = (b"", b"")  # a line nobody reads
+
+
+class Heads:
+    """Reads heads. One for all connections of a process."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, Line] = {}
+
+    def read(self, data: bytes) -> tuple[bytes, Headers] | None:
+        """(target as sent, the headers in READ by lower-case name) of a whole plain `GET /go/…`; None of anything else.
+
+        Plain: HTTP/1.1, nothing after the head, no header twice, kept alive, not speculative, a clean target without
+        fragment or space.
+        """
+        lines = data.split(b"\r\n")
+        first = lines[0]
+        if lines[-1] or lines[-2] or not first.startswith(_START) or not first.endswith(_END):
+            return None
+        target = first[4:-9]
+        if b" " in target or b"#" in target or not is_clean(target):
+            return None
+        del lines[0], lines[-2:]
+        said = [*map(self._known.get, lines)]
+        if None in said:
+            for place, line in enumerate(lines):
+                if said[place] is None and (looked := self._look(line)) is None:
+                    return None
+                elif said[place] is None:
+                    said[place] = looked
+        headers = dict(cast(list[Line], said))
+        nobodys = said.count(_NOBODYS)
+        if nobodys:
+            del headers[b""]
+        return (target, headers) if len(headers) + nobodys == len(said) else None
+
+    def _look(self, line: bytes) -> Line | None:
+        """What a line says; None when the head is not plain with it."""
+        match = _LINE.fullmatch(line)
+        if match is None:
+            return None
+        name, value = match[1].lower(), match[2]
+        if name in _NOT_PLAIN or (name in _CONNECTION and value.lower() != b"keep-alive"):
+            return None
+        found = (name, value) if name in READ else _NOBODYS
+        if len(line) <= _LINE_LIMIT and name not in _OF_ONE:
+            if len(self._known) >= _LINES_LIMIT:
+                self._known.clear()
+            self._known[line] = found
+        return found
