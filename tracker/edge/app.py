@@ -68,7 +68,8 @@ class Edge:
         """Take a plain click (`head.Heads`) of a known, active link: True, and its answer follows. False: ask `__call__`."""
         if target[_ID_END : _ID_END + 1] not in _AFTER_ID:
             return False
-        link = self.links.get(target[4:_ID_END].decode("ascii").upper())
+        link_id = str(target[4:_ID_END], "ascii")
+        link = self.links.get(link_id) or self.links.get(link_id.upper())
         if link is None or not link.is_active:
             return False
         client = self.clicks.peer(peer)
@@ -83,7 +84,7 @@ class Edge:
             else:
                 exchange.answer(_HEAD + location + b"\r\n")
 
-        self.clicks.take(link, headers, client, target[_ID_END + 1 :], answer)
+        self.clicks.take(link, headers, client, target[_ID_END + 1 :], answer, is_known_clean=True)
         return True
 
     async def __call__(self, scope: Scope, receive: Any, send: Send) -> None:

@@ -105,15 +105,23 @@ class Clicks:
         self._locations: dict[str, bytes] = {}
         self._background: set[asyncio.Task[None]] = set()
 
-    def take(self, link: Link, headers: parse.Headers, peer: Client, query: bytes, answer: Answer) -> None:
+    def take(
+        self,
+        link: Link,
+        headers: parse.Headers,
+        peer: Client,
+        query: bytes,
+        answer: Answer,
+        is_known_clean: bool = False,
+    ) -> None:
         """Record a visit, then answer it. Never raises: whatever is wrong with us, the creator's page is better than an
-        error page."""
+        error page. `is_known_clean`: the query has been looked at (`is_clean`)."""
         now_ms = self._now_ms()
         visit_id, visitor = self._new_ids(now_ms)
         try:
             record, keys = link.record, link.keys
             request, marks, from_cookie, network, bot_reason = self._reader.read(
-                peer, query, headers, record, visit_id, now_ms
+                peer, query, headers, record, visit_id, now_ms, is_known_clean
             )
             if bot_reason:
                 self._count["bot"] += 1
@@ -168,22 +176,20 @@ class Clicks:
             if self._refusing and click.keys.log in self._refusing:
                 self._refusing.discard(click.keys.log)
                 self._pipeline.accepted(click.keys.log)
-            target, visitor = self._claimed(click, reply)
+            text = reply.decode()
+            self._count["duplicate" if text[0] == "d" else LEASES[text[2]]] += 1
+            keys, at_ms, records, standby = click.keys, click.at_ms, click.records, self._standby
+            standby.used_at[keys.pool] = at_ms
+            standby.remember(records, (reply, records[3], at_ms))
+            member = text[OUTCOME_MEMBER]
+            target = self._locations.get(member) or self._target(keys, member)
         except Exception:
             self._failed(click.link, click.visit_id, click.answer)
         else:
             try:
-                click.answer(target, visitor)
+                click.answer(target, text[OUTCOME_VISITOR])
             except Exception:  # one connection's trouble must not reach those whose replies came with this one
                 log.exception("edge.answer_failed", visit_id=click.visit_id)
-
-    def _claimed(self, click: Click, reply: bytes) -> tuple[bytes, str]:
-        text = reply.decode()
-        self._count["duplicate" if text[0] == "d" else LEASES[text[2]]] += 1
-        records, at_ms, standby = click.records, click.at_ms, self._standby
-        standby.used_at[click.keys.pool] = at_ms
-        standby.remember(records, (reply, records.click_ids, at_ms))
-        return self._target(click.keys, text[OUTCOME_MEMBER]), text[OUTCOME_VISITOR]
 
     async def _refused(self, click: Click, reply: Any) -> None:
         """A claim without an answer is spilled; one refused for want of its function is sent once more."""

@@ -8,7 +8,6 @@ then on. Whatever is not plain is the parser's: a body, a head in parts, anythin
 from __future__ import annotations
 
 import re
-from typing import cast
 
 from tracker.edge.client import COUNTRY_HEADERS
 from tracker.edge.request import SPECULATIVE, Headers
@@ -55,15 +54,14 @@ class Heads:
         target = first[4:-9]
         if b" " in target or b"#" in target or not is_clean(target):
             return None
-        del lines[0], lines[-2:]
-        said = [*map(self._known.get, lines)]
-        if None in said:
-            for place, line in enumerate(lines):
-                if said[place] is None and (looked := self._look(line)) is None:
-                    return None
-                elif said[place] is None:
-                    said[place] = looked
-        headers = dict(cast(list[Line], said))
+        said = [*map(self._known.get, lines[1:-2])]
+        try:
+            headers: Headers = dict(said)  # type: ignore[arg-type]
+        except TypeError:  # a line that is not known
+            said = [found or self._look(line) for found, line in zip(said, lines[1:-2], strict=True)]
+            if None in said:
+                return None
+            headers = dict(said)  # type: ignore[arg-type]
         nobodys = said.count(_NOBODYS)
         if nobodys:
             del headers[b""]

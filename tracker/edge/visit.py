@@ -49,9 +49,17 @@ class VisitReader:
         return headers.get(b"x-forwarded-proto", b"").strip().lower() == b"https"
 
     def read(
-        self, client: Client, query_string: bytes, headers: Headers, link: EdgeLink, visit_id: str, now_ms: int
+        self,
+        client: Client,
+        query_string: bytes,
+        headers: Headers,
+        link: EdgeLink,
+        visit_id: str,
+        now_ms: int,
+        is_known_clean: bool = False,
     ) -> Reading:
-        """The visit of a request to `link`. `client`: the other end of the connection."""
+        """The visit of a request to `link`. `client`: the other end of the connection. `is_known_clean`: somebody has
+        looked at each byte of the query before (`is_clean`)."""
         truncated: list[str] = []
         get, texts = headers.get, self._texts
         country = visitor = fbp = fbc = ttp = scid = ""
@@ -66,7 +74,8 @@ class VisitReader:
         if (language := texts.get(raw := get(b"accept-language"))) is None:
             language = self._text(raw, LANGUAGE_CAP, "accept_language", truncated)
         landing = self._address + link.smart_link_id
-        if not (truncated or is_cut) and len(query_string) <= self._query_room and is_clean(query_string):
+        is_whole = not (truncated or is_cut) and len(query_string) <= self._query_room
+        if is_whole and (is_known_clean or is_clean(query_string)):
             if query_string:
                 query = query_string.decode("ascii")
                 landing = f"{landing}?{query}"
