@@ -26,7 +26,16 @@ import msgspec
 import structlog
 
 from loadtests.scratch import stores
-from tracker.clicklog import KIND_BOT, KIND_CLICK, KIND_DUPLICATE, KIND_PREFETCH, Visit, log_key, pool_member
+from tracker.clicklog import (
+    KIND_BOT,
+    KIND_CLICK,
+    KIND_DUPLICATE,
+    KIND_LETTERS,
+    KIND_PREFETCH,
+    PlainVisit,
+    log_key,
+    pool_member,
+)
 from tracker.recorder import ulids
 from tracker.recorder.partitions import ensure
 from tracker.recorder.recorder import Recorder
@@ -66,7 +75,7 @@ class Made:
         self.shards = shards
         self.entries = entries
         self.at_ms = int(time.time() * 1000) - entries // 10
-        self.recent: list[list[Visit]] = [[] for _ in range(shards)]
+        self.recent: list[list[PlainVisit]] = [[] for _ in range(shards)]
 
     def entry(self, number: int) -> tuple[int, dict[str, bytes | str]]:
         """(shard, fields) of one entry: 84 % clicks, 8 % duplicates, 5 % bots, 3 % prefetches; 15 % come back by cookie."""
@@ -80,7 +89,8 @@ class Made:
         if kind == KIND_DUPLICATE and not recent:
             kind = KIND_CLICK
         self.kinds[kind] += 1
-        visit = Visit(
+        query = f"utm_source=ig&utm_medium=paid&utm_campaign=campaign-{number % 50}&ecid={visit_id}&fbclid=IwAR{visit_id}{visit_id}"
+        visit = PlainVisit(
             visit_id=visit_id,
             at_ms=at_ms,
             smart_link_id=f"01KAY0SMARTLINK0000000{account + ACCOUNTS * rng.randrange(SMART_LINKS // ACCOUNTS):04d}",
@@ -89,13 +99,13 @@ class Made:
             user_agent=rng.choice(self.agents),
             referrer="https://l.instagram.com/",
             accept_language="en-US,en;q=0.9",
-            landing_url=f"https://go.example.com/go/01KAY0?utm_source=ig&ecid={visit_id}&fbclid=IwAR{visit_id}{visit_id}",
-            ecid=visit_id,
-            fbclid=f"IwAR{visit_id}{visit_id}",
-            utm_source="ig",
-            utm_medium="paid",
-            utm_campaign=f"campaign-{number % 50}",
+            landing_url=f"https://go.example.com/go/01KAY0SMARTLINK00000000000?{query}",
             fbp=f"fb.1.{at_ms}.{rng.randrange(10**9)}",
+            fbc="",
+            ttp="",
+            scid="",
+            cdn_country="",
+            bot_reason="",
         )
         click_id = visit_id
         if kind == KIND_DUPLICATE:
@@ -106,15 +116,10 @@ class Made:
             recent.append(visit)
             del recent[:-2000]
         leased = kind in (KIND_CLICK, KIND_DUPLICATE)
-        return shard, {
-            "r": msgspec.msgpack.encode(visit),
-            "k": kind,
-            "c": click_id,
-            "v": f"v{rng.randrange(10**12):x}",
-            "y": "cookie" if rng.random() < 0.15 else "new",
-            "m": pool_member(rng.randrange(1, 20_000), "https://example.com/creator/c1234") if leased else "",
-            "l": "exclusive" if leased else "none",
-        }
+        visitor = f"{rng.randrange(10**12):026x}"
+        letters = KIND_LETTERS[kind] + ("c" if rng.random() < 0.15 else "n") + ("e" if leased else "n")
+        member = pool_member(rng.randrange(1, 20_000), "https://example.com/creator/c1234") if leased else ""
+        return shard, {"r": msgspec.msgpack.encode(visit), "o": f"{letters}{click_id}{visitor}{member}"}
 
 
 async def fill(client: valkey.Client, made: Made) -> None:
