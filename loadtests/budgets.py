@@ -39,11 +39,8 @@ class Row:
         return "holds" if holds else "falls short"
 
 
-def _redirect_cost(figures: Figures) -> float:
-    """How much more processor time a redirect costs with many links than with few."""
-    return float(
-        figures["redirect_large"]["servers"]["edge"]["cpu_us"] / figures["redirect"]["servers"]["edge"]["cpu_us"]
-    )
+def _with_store(figures: Figures, name: str) -> str:
+    return f"{figures['redirect_flat'][name]['ratio_with_store']} × with Valkey's"
 
 
 def _slowest_report(figures: Figures) -> tuple[float, str]:
@@ -70,7 +67,11 @@ BUDGETS = (
     Budget("redirect p99 at half load", 5.0, "ms", False, "redirect",
            lambda f: f["redirect"]["servers"]["edge at half"]["server_p99_ms"]),
     Budget("processor time of a redirect, 100,000 smart links and 1,000,000 pooled links / few", 1.1, "×", False,
-           "redirect_large", _redirect_cost),
+           "redirect_flat", lambda f: f["redirect_flat"]["many_links"]["ratio"], lambda f: _with_store(f, "many_links")),
+    Budget("the same, 1,000 user agents / 3", 1.1, "×", False,
+           "redirect_flat", lambda f: f["redirect_flat"]["many_agents"]["ratio"], lambda f: _with_store(f, "many_agents")),
+    Budget("the same, 1,500 bytes more of query / 100", 1.1, "×", False,
+           "redirect_flat", lambda f: f["redirect_flat"]["long_query"]["ratio"], lambda f: _with_store(f, "long_query")),
     Budget("recorder / bare COPY of the same rows, same indexes", 0.4, "×", True, "recorder",
            lambda f: f["recorder"]["ratio_to_copy_same_indexes"],
            lambda f: f"{f['recorder']['ratio_to_copy_no_indexes']} × COPY without indexes"),

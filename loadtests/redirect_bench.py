@@ -167,5 +167,9 @@ class Bench:
         spilled = [entry for _, entry in latest if b"s" in entry or entry[b"o"][:1] != b"c"]
         if spilled:
             raise SystemExit("edge: it was degraded during the measurement")
+        self.empty()
+
+    def empty(self) -> None:
+        """As it was before the first round."""
         self.client.flushdb()
         self.fill()

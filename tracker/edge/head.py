@@ -25,7 +25,8 @@ _CONNECTION = frozenset({b"connection", b"proxy-connection"})
 _OF_ONE = frozenset({b"cookie", b"x-forwarded-for"})  # as good as never the same line twice
 # RFC 9110: a token, and text without controls. Space at the end is taken off by some and left by others.
 _LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*((?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)")
-_START, _END = b"GET /go/", b" HTTP/1.1"
+_METHOD, _VERSION = b"GET ", b" HTTP/1.1\r\n"
+_TARGET, _PATH = len(_METHOD), len(_METHOD) + len(b"/go/")
 _LINES_LIMIT = 20_000
 _LINE_LIMIT = 512  # bytes of a line that is kept: 10 MB in all at most
 
@@ -47,18 +48,19 @@ class Heads:
         Plain: HTTP/1.1, nothing after the head, no header twice, kept alive, not speculative, a clean target without
         fragment or space.
         """
-        lines = data.split(b"\r\n")
-        first = lines[0]
-        if lines[-1] or lines[-2] or not first.startswith(_START) or not first.endswith(_END):
+        end = data.find(b" ", _TARGET)  # long queries are the longest part of a head: they are gone through once, below
+        after = end + len(_VERSION)
+        if end < 0 or data[:_TARGET] != _METHOD or data[end:after] != _VERSION or data[_TARGET:_PATH] != b"/go/":
             return None
-        target = first[4:-9]
-        if b" " in target or b"#" in target or not is_clean(target):
+        target = data[_TARGET:end]
+        lines = data[after:].split(b"\r\n")
+        if lines.pop() or not lines or lines.pop() or b"#" in target or not is_clean(target):
             return None
-        said = [*map(self._known.get, lines[1:-2])]
+        said = [*map(self._known.get, lines)]
         try:
             headers: Headers = dict(said)  # type: ignore[arg-type]
         except TypeError:  # a line that is not known
-            said = [found or self._look(line) for found, line in zip(said, lines[1:-2], strict=True)]
+            said = [found or self._look(line) for found, line in zip(said, lines, strict=True)]
             if None in said:
                 return None
             headers = dict(said)  # type: ignore[arg-type]

@@ -169,6 +169,42 @@ async def test_requests_sent_ahead_are_answered_in_order(store: Any, redis_url: 
             assert await store.xlen(log_key(0)) in (before + 5, before + 6)  # the prefetch is logged without a waiter
 
 
+async def test_one_connection_takes_every_way_in_turn(store: Any, redis_url: str, tmp_path: Path) -> None:
+    plain, body = get(GO + b"?ecid=plain"), get(GO + b"?ecid=body", b"Content-Length: 3")
+    turns: list[tuple[list[bytes], bytes]] = [
+        ([plain], b"302"),
+        ([plain[:40], plain[40:]], b"302"),
+        ([b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"], b"200"),
+        ([plain], b"302"),
+        ([body, b"a", b"bc"], b"302"),
+        ([plain], b"302"),
+        ([body[:-1], body[-1:] + b"abc"], b"302"),
+        ([plain], b"302"),
+        ([get(GO, b"Purpose: prefetch")], b"403"),
+        ([get(GO.lower())], b"302"),
+        ([get(b"/go/01K5ZZZZZZZZZZZZZZZZZZZZZZ")], b"404"),
+        ([get(GO + b"/")], b"404"),
+        ([get(GO + b"?ecid=last", b"Connection: close")], b"302"),
+    ]
+    async with running(redis_url, tmp_path) as edge:
+        reader, writer = await asyncio.open_connection("127.0.0.1", edge.port)
+        for number, (parts, status) in enumerate(turns):
+            for part in parts:
+                writer.write(part)
+                await writer.drain()
+                await asyncio.sleep(0.02)
+            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+            assert head[9:12] == status, number
+            length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+            await reader.readexactly(length)
+        assert await asyncio.wait_for(reader.read(), 10) == b""
+        writer.close()
+    kinds = [
+        decode_entry(fields).visit.ecid for _, fields in await store.xrange(log_key(0)) if fields[b"o"][:1] in b"cd"
+    ]
+    assert kinds == ["plain", "plain", "plain", "body", "plain", "body", "plain", "", "last"]
+
+
 async def test_the_short_way_and_asgi_give_the_same_answer_and_entry(
     store: Any, redis_url: str, tmp_path: Path
 ) -> None:
