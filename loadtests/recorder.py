@@ -68,8 +68,11 @@ def user_agents(rng: random.Random) -> list[str]:
 class Made:
     """Entries made, by shard, and what the tables must hold afterwards."""
 
-    def __init__(self, entries: int, shards: int, seed: int = 1) -> None:
+    def __init__(
+        self, entries: int, shards: int, seed: int = 1, accounts: int = ACCOUNTS, smart_links: int = SMART_LINKS
+    ) -> None:
         self.rng = random.Random(seed)
+        self.accounts, self.links_each = accounts, smart_links // accounts
         self.kinds: Counter[str] = Counter()
         self.agents = user_agents(self.rng)
         self.shards = shards
@@ -80,7 +83,7 @@ class Made:
     def entry(self, number: int) -> tuple[int, dict[str, bytes | str]]:
         """(shard, fields) of one entry: 84 % clicks, 8 % duplicates, 5 % bots, 3 % prefetches; 15 % come back by cookie."""
         rng = self.rng
-        account = rng.randrange(ACCOUNTS)
+        account = rng.randrange(self.accounts)
         shard = account % self.shards
         at_ms = self.at_ms + number // 10
         visit_id = ulids.prefix(at_ms) + "".join(rng.choices("0123456789abcdefghjkmnpqrstvwxyz", k=16))
@@ -93,7 +96,7 @@ class Made:
         visit = PlainVisit(
             visit_id=visit_id,
             at_ms=at_ms,
-            smart_link_id=f"01KAY0SMARTLINK0000000{account + ACCOUNTS * rng.randrange(SMART_LINKS // ACCOUNTS):04d}",
+            smart_link_id=f"01KAY0SMARTLINK0000000{account + self.accounts * rng.randrange(self.links_each):04d}",
             account_id=f"acct_{account:04d}",
             ip=f"{rng.randrange(1, 224)}.{rng.randrange(256)}.{rng.randrange(256)}.{rng.randrange(256)}",
             user_agent=rng.choice(self.agents),

@@ -79,6 +79,9 @@ async def generate(url: str, clicks: int, progress: bool = True) -> None:
             print(f"{first:%Y-%m}: {done:,} clicks in {took:,.0f} s, {done / took:,.0f} a second", flush=True)
     for table, lines in counts.named():
         await _copy(connection, table, lines)
+    await connection.fetchval(
+        "SELECT setval(pg_get_serial_sequence('report_values', 'value_id'), max(value_id)) FROM report_values"
+    )
     await connection.execute("SET session_replication_role = origin")
     await finish(connection, url)
     await connection.execute("INSERT INTO generated VALUES ($1, $2, $3)", clicks, year.last, DAYS)
