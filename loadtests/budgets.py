@@ -78,6 +78,13 @@ BUDGETS = (
     Budget("recorder / one core's peak redirect rate", 1.0, "×", True, "recorder",
            lambda f: f["recorder"]["recorder_entries_per_second"] / f["redirect"]["servers"]["edge"]["rate"],
            lambda f: f"{f['recorder']['recorder_entries_per_second']:,} entries a second"),
+    Budget("reports, p95, while recorder and rollups catch up with an hour at 100 clicks a second", 100.0, "ms", False, "catching_up",
+           lambda f: f["catching_up"]["reports_beside_p95_ms"],
+           lambda f: f"{f['catching_up']['reports_alone_p95_ms']} ms before; {f['catching_up']['recorded_per_second']:,} entries"
+                     f" a second, in the reports after {f['catching_up']['seconds_until_reports_hold_all']} s"),
+    Budget("inbox, webhooks received a second", 2000, "", True, "inbox", lambda f: f["inbox"]["received_per_second"]),
+    Budget("inbox, webhooks worked off a second, one worker", 2000, "", True, "inbox",
+           lambda f: f["inbox"]["processed_per_second"]),
     Budget("attribution, platform events a second, one worker", 2000, "", True, "attribution",
            lambda f: f["attribution"]["events_per_second"]),
     Budget("webhook received → postback sent, idle system, p99", 250.0, "ms", False, "delivery",

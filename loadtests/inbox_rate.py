@@ -1,8 +1,8 @@
 """How many webhooks a second the inbox takes in, and how many it works off: `python -m loadtests.inbox_rate [--webhooks 20000] [--json]`.
 
 Starts an embedded PostgreSQL of its own, connects twenty accounts, and hands signed OnlyFansAPI webhooks (subscriptions,
-payments, messages; one in ten comes twice) to the code behind `POST /webhooks/…`, as many at a time as the API's pool has
-connections. Then one worker makes platform events of them. Every webhook must be kept once, every fact be there once.
+payments, messages; one in ten comes twice) to the code behind `POST /webhooks/…`, 32 at a time over as many connections
+as the API has. Then one worker makes platform events of them. Every webhook must be kept once, every fact be there once.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import msgspec
 import structlog
 
 from loadtests.scratch import database
+from tracker.inbox.keeper import Keeper
 from tracker.inbox.process import process_batch
 from tracker.inbox.receive import receive, seal_secrets
 from tracker.providers.onlyfansapi.webhooks import sign
@@ -28,7 +29,7 @@ from tracker.settings import Settings
 from tracker.stores import postgres
 
 ACCOUNTS = 20
-AT_ONCE = 8
+AT_ONCE, CONNECTIONS = 32, 10  # requests under way, and what the API's pool holds
 SECRET = "whsec_of_the_benchmark"
 SECRETS = Secrets("a key of the benchmark, 32 characters")
 
@@ -78,12 +79,12 @@ def webhook(number: int, rng: random.Random, start: datetime) -> tuple[str, str,
 
 async def take_in(pool: postgres.Pool, deliveries: list[tuple[str, str, bytes]]) -> float:
     """Seconds until all are kept."""
-    waiting = iter(deliveries)
+    waiting, keeper = iter(deliveries), Keeper(pool)
 
     async def caller() -> None:
         for account, key, body in waiting:
             headers = {"Signature": sign(SECRET, body), "X-OFAPI-Idempotency-Key": key}
-            receipt = await receive(pool, account, "onlyfansapi", headers, body, SECRETS)
+            receipt = await receive(keeper, account, "onlyfansapi", headers, body, SECRETS)
             if receipt.status != 200:
                 raise SystemExit(f"a webhook was refused: {receipt.message}")
 
@@ -105,7 +106,7 @@ async def measure(url: str, count: int) -> dict[str, float]:
     rng, start = random.Random(1), datetime.now(UTC) - timedelta(hours=6)
     deliveries = [webhook(number, rng, start) for number in range(count)]
     repeated = rng.sample(deliveries, count // 10)
-    pool = await postgres.open_pool(url, max_size=AT_ONCE, command_timeout=600)
+    pool = await postgres.open_pool(url, max_size=CONNECTIONS, command_timeout=600)
     try:
         await furnish(pool)
         taking = await take_in(pool, [*deliveries, *repeated])

@@ -31,6 +31,8 @@ COMMANDS: dict[str, list[str]] = {
     "redirect": ["loadtests.redirect", "--json"],
     "redirect_flat": ["loadtests.redirect_flat", "--json"],
     "recorder": ["loadtests.recorder", "--json"],
+    "catching_up": ["loadtests.catching_up", "--json"],
+    "inbox": ["loadtests.inbox_rate", "--json"],
     "attribution": ["loadtests.attribution_rate", "--json"],
     "delivery": ["loadtests.delivery", "--json"],
     "reports": ["loadtests.reports", "run", "--json"],

@@ -39,6 +39,7 @@ from tracker.api import (
 )
 from tracker.api.auth import Gate, add_headers, caller
 from tracker.api.errors import HANDLERS
+from tracker.inbox.keeper import Keeper
 from tracker.management.services import Services
 from tracker.metrics.pulse import Pulse
 
@@ -142,6 +143,11 @@ def create_app(services: Services) -> Litestar:
     async def give_services() -> Services:
         return services
 
+    keeper = Keeper(services.pool)
+
+    async def give_keeper() -> Keeper:
+        return keeper
+
     gate = Gate(services)
     pulse = Pulse(services.settings, services.pool, services.redis)
     return Litestar(
@@ -150,7 +156,7 @@ def create_app(services: Services) -> Litestar:
         lifespan=[pulse.running()],
         state=State({"gate": gate, "pulse": pulse}),
         before_send=[add_headers],
-        dependencies={"services": Provide(give_services), "caller": Provide(caller)},
+        dependencies={"services": Provide(give_services), "keeper": Provide(give_keeper), "caller": Provide(caller)},
         exception_handlers=HANDLERS,
         # The schema itself only: the usual pages around it load scripts from other hosts.
         openapi_config=OpenAPIConfig(

@@ -9,6 +9,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from tracker.clicklog import WAKE_CHANNEL
+from tracker.inbox.keeper import Keeper
 from tracker.inbox.receive import receive
 from tracker.management.services import Services
 from tracker.stores.valkey import RedisError
@@ -24,11 +25,12 @@ async def receive_webhook(
     provider: FromPath[str],
     account_id: FromPath[str],
     services: NamedDependency[Services],
+    keeper: NamedDependency[Keeper],
 ) -> Response[Any]:
     """Take one provider event. 401 wrong signature, 404 unknown account, 400 not JSON, 413 too large, each with its reason."""
     body = await request.body()
     headers = {name.lower(): value for name, value in request.headers.items()}
-    receipt = await receive(services.pool, account_id, provider, headers, body, services.secrets)
+    receipt = await receive(keeper, account_id, provider, headers, body, services.secrets)
     if receipt.status >= 400:
         return Response({"error": receipt.code.upper(), "message": receipt.message}, status_code=receipt.status)
     if not receipt.duplicate:

@@ -5,10 +5,11 @@
 SELECT provider, webhook_secret_sealed FROM accounts WHERE account_id = $1;
 
 -- name: keep
--- Keep a delivery, or count one more copy of it.
-INSERT INTO webhooks (account_id, provider, dedup_key, event_type, body) VALUES ($1, $2, $3, $4, $5)
+-- Keep deliveries, or count one more copy of each.
+INSERT INTO webhooks (account_id, provider, dedup_key, event_type, body)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bytea[])
 ON CONFLICT (account_id, provider, dedup_key) DO UPDATE SET times_seen = webhooks.times_seen + 1
-RETURNING webhook_id, times_seen;
+RETURNING account_id, provider, dedup_key, webhook_id, times_seen;
 
 -- name: waiting
 -- Deliveries nobody has looked at yet, locked for this transaction.

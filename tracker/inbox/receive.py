@@ -8,10 +8,10 @@ from typing import Literal
 import msgspec
 import structlog
 
+from tracker.inbox.keeper import Delivery, Keeper
 from tracker.providers.readings import Unintelligible
 from tracker.providers.registry import WEBHOOKS
 from tracker.secrets import SealError, Secrets
-from tracker.stores.postgres import Pool
 from tracker.stores.queries import load_queries
 
 SQL = load_queries("tracker.inbox", "inbox.sql")
@@ -67,7 +67,7 @@ def open_secrets(secrets: Secrets, account_id: str, sealed: bytes | None) -> lis
 
 
 async def receive(
-    pool: Pool, account_id: str, provider: str, headers: Mapping[str, str], raw_body: bytes, secrets: Secrets
+    keeper: Keeper, account_id: str, provider: str, headers: Mapping[str, str], raw_body: bytes, secrets: Secrets
 ) -> Receipt:
     """Keep one delivery (once however often it comes) after its signature held. Header names in any letter case.
 
@@ -77,7 +77,7 @@ async def receive(
         return Receipt("too_big", f"A webhook body may have {LONGEST_BODY} bytes.")
     reader = WEBHOOKS.get(provider)
     storable = "\0" not in account_id
-    account = await pool.fetchrow(SQL["account"], account_id) if reader is not None and storable else None
+    account = await keeper.pool.fetchrow(SQL["account"], account_id) if reader is not None and storable else None
     if reader is None or account is None or account["provider"] != provider:
         return Receipt("unknown_account", "No such account at this provider; check the webhook's address.")
     lowered = {name.lower(): value for name, value in headers.items()}
@@ -95,8 +95,5 @@ async def receive(
         event_type, _ = reader.envelope(raw_body)
     except Unintelligible as error:
         return Receipt("not_json", f"The webhook was signed well, but {error}.")
-    row = await pool.fetchrow(
-        SQL["keep"], account_id, provider, reader.dedup_key(lowered, raw_body), event_type, raw_body
-    )
-    assert row is not None
-    return Receipt("stored" if row["times_seen"] == 1 else "repeated", webhook_id=row["webhook_id"])
+    kept = await keeper.keep(Delivery(account_id, provider, reader.dedup_key(lowered, raw_body), event_type, raw_body))
+    return Receipt("stored" if kept.times_seen == 1 else "repeated", webhook_id=kept.webhook_id)

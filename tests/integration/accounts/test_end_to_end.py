@@ -12,6 +12,7 @@ from aiohttp.test_utils import TestServer
 
 from tests.integration.accounts.harness import ACCOUNT, SECRET, SECRETS, Bench, bench
 from tracker.accounts.jobs import run_jobs, seed
+from tracker.inbox.keeper import Keeper
 from tracker.inbox.process import run_inbox
 from tracker.inbox.receive import receive
 from tracker.stores.postgres import Pool
@@ -34,7 +35,7 @@ async def receiver(b: Bench, refuse: asyncio.Event) -> TestServer:
     async def handle(request: web.Request) -> web.StreamResponse:
         if refuse.is_set():
             return web.Response(status=500)
-        receipt = await receive(b.pool, ACCOUNT, "onlyfansapi", request.headers, await request.read(), SECRETS)
+        receipt = await receive(Keeper(b.pool), ACCOUNT, "onlyfansapi", request.headers, await request.read(), SECRETS)
         return web.Response(status=receipt.status, text=receipt.message)
 
     app = web.Application()

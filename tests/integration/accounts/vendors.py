@@ -20,6 +20,7 @@ from tracker.accounts.jobs import HANDLERS
 from tracker.accounts.work import Run, load_account
 from tracker.attribution.evidence import click_id_at
 from tracker.attribution.worker import fold_due
+from tracker.inbox.keeper import Keeper
 from tracker.inbox.process import process_batch
 from tracker.inbox.receive import receive, seal_secrets
 from tracker.providers.base import Job
@@ -142,7 +143,7 @@ async def _receiver(pool: Pool) -> TestServer:
     async def handle(request: web.Request) -> web.StreamResponse:
         parts = request.match_info
         raw = await request.read()
-        receipt = await receive(pool, parts["account"], parts["provider"], request.headers, raw, SECRETS)
+        receipt = await receive(Keeper(pool), parts["account"], parts["provider"], request.headers, raw, SECRETS)
         return web.Response(status=receipt.status, text=receipt.message)
 
     app = web.Application()

@@ -13,6 +13,7 @@ import pytest
 from tests.integration.accounts.harness import ACCOUNT, SECRETS
 from tests.unit.providers import shapes
 from tracker.accounts.work import wake
+from tracker.inbox.keeper import Delivery, Keeper
 from tracker.inbox.process import Processed, process_batch, run_inbox
 from tracker.inbox.receive import LONGEST_BODY, Receipt, open_secrets, receive, seal_secrets
 from tracker.providers.onlyfansapi.webhooks import sign
@@ -49,7 +50,7 @@ async def send(
     told = {"Signature": sign(secret, raw), "Content-Type": "application/json"} | headers
     if key is not None:
         told["X-OFAPI-Idempotency-Key"] = key
-    return await receive(pool, account_id, "onlyfansapi", told, raw, SECRETS)
+    return await receive(Keeper(pool), account_id, "onlyfansapi", told, raw, SECRETS)
 
 
 async def outcomes(pool: Pool) -> dict[str, asyncpg.Record]:
@@ -94,7 +95,7 @@ async def test_receipts(pool: Pool, account: str) -> None:
     assert set(kept) == {"evt_1", "evt_2", "evt_3", "evt_8"}
     assert kept["evt_1"]["times_seen"] == 2
     assert kept["evt_1"]["body"] == raw
-    unknown = await receive(pool, account, "nobody", {}, raw, SECRETS)
+    unknown = await receive(Keeper(pool), account, "nobody", {}, raw, SECRETS)
     assert unknown.status == 404
     await pool.execute("UPDATE accounts SET webhook_secret_sealed = NULL")
     assert (await send(pool, raw, "evt_12")).status == 401, "nothing unsigned is believed"
@@ -240,3 +241,40 @@ async def test_the_loop_processes_what_arrives_and_stops(pool: Pool, account: st
     await asyncio.wait_for(loop, 10)
     assert Counter(processed.webhooks for processed in done) == {1: 1}
     assert await pool.fetchval("SELECT count(*) FROM platform_events") == 1
+
+
+async def test_webhooks_that_come_together_are_each_kept_and_counted(pool: Pool, account: str) -> None:
+    keeper = Keeper(pool)
+
+    def told(key: str, body: bytes = b"{}", account_id: str = account) -> Delivery:
+        return Delivery(account_id, "onlyfansapi", key, "subscriptions.new", body)
+
+    copies = [told(f"evt_{number % 40}") for number in range(300)]
+    kept = await asyncio.gather(*[keeper.keep(delivery) for delivery in copies])
+    assert len({one.webhook_id for one in kept}) == 40
+    for number in range(40):
+        mine = [one.times_seen for one in kept[number::40]]
+        assert sorted(mine) == list(range(1, len(mine) + 1))
+    large = await asyncio.gather(*[keeper.keep(told(f"large_{number}", b"x" * 1_000_000)) for number in range(6)])
+    assert [one.times_seen for one in large] == [1] * 6
+    assert {row["times_seen"] for row in await pool.fetch("SELECT * FROM webhooks WHERE dedup_key LIKE 'large%'")} == {
+        1
+    }
+
+
+async def test_one_that_cannot_be_kept_fails_alone(pool: Pool, account: str) -> None:
+    keeper = Keeper(pool, writers=1)
+    names = [account] * 5 + ["acct_unknown"] + [account] * 5
+    outcomes = await asyncio.gather(
+        *[keeper.keep(Delivery(name, "onlyfansapi", f"evt_{n}", "x", b"{}")) for n, name in enumerate(names)],
+        return_exceptions=True,
+    )
+    assert [isinstance(outcome, asyncpg.ForeignKeyViolationError) for outcome in outcomes] == [
+        n == 5 for n in range(11)
+    ]
+    gone = asyncio.create_task(keeper.keep(Delivery(account, "onlyfansapi", "evt_gone", "x", b"{}")))
+    stays = asyncio.create_task(keeper.keep(Delivery(account, "onlyfansapi", "evt_stays", "x", b"{}")))
+    await asyncio.sleep(0)
+    gone.cancel()
+    assert (await stays).times_seen == 1
+    assert await pool.fetchval("SELECT count(*) FROM webhooks WHERE dedup_key <> 'evt_gone'") == 11

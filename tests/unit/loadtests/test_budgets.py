@@ -32,6 +32,13 @@ def figures() -> dict[str, Any]:
             "ratio_to_copy_no_indexes": 0.2,
             "recorder_entries_per_second": 10000,
         },
+        "catching_up": {
+            "reports_beside_p95_ms": 100.0,
+            "reports_alone_p95_ms": 20.0,
+            "recorded_per_second": 9000,
+            "seconds_until_reports_hold_all": 60.0,
+        },
+        "inbox": {"received_per_second": 2000, "processed_per_second": 2000},
         "attribution": {"events_per_second": 2000},
         "delivery": {
             "latency": {"result": 250},
@@ -51,7 +58,7 @@ def figures() -> dict[str, Any]:
 def test_at_the_budget_all_hold() -> None:
     rows = judge(figures())
     assert [row.verdict for row in rows] == ["holds"] * len(BUDGETS)
-    assert next(row for row in rows if "report" in row.budget.what).note == "by country"
+    assert next(row for row in rows if "report page" in row.budget.what).note == "by country"
 
 
 @pytest.mark.parametrize(
@@ -65,6 +72,9 @@ def test_at_the_budget_all_hold() -> None:
         (("redirect_flat", "long_query", "ratio"), 1.11, "of query"),
         (("recorder", "ratio_to_copy_same_indexes"), 0.39, "COPY"),
         (("recorder", "recorder_entries_per_second"), 9999, "peak redirect rate"),
+        (("catching_up", "reports_beside_p95_ms"), 101, "catch up"),
+        (("inbox", "received_per_second"), 1999, "received a second"),
+        (("inbox", "processed_per_second"), 1999, "worked off"),
         (("attribution", "events_per_second"), 1999, "platform events"),
         (("delivery", "latency", "result"), 251, "postback sent"),
         (("delivery", "capi", "result"), 19, "CAPI"),
