@@ -110,7 +110,7 @@ class VisitReader:
         cut: list[str] = []
         text = header_text(raw, USER_AGENT_CAP, "user_agent", cut)
         known = (text, bot_reason(text), bool(cut))
-        if len(raw) <= 4 * USER_AGENT_CAP:
+        if len(raw) <= USER_AGENT_CAP:
             if len(self._agents) >= _KNOWN_AGENTS:
                 self._agents.clear()
             self._agents[raw] = known
