@@ -8,7 +8,6 @@ inserted into identical tables, in transactions of the same size. The ratio hold
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import logging
 import random
@@ -18,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
+import uvloop
 
 from loadtests.scratch import database
 from tracker.attribution.evidence import click_id_at
@@ -180,7 +180,7 @@ def main() -> None:
     options = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     with database() as database_url:
-        figures = asyncio.run(measure(database_url, options.fans, options.background))
+        figures = uvloop.run(measure(database_url, options.fans, options.background))
     if options.json:
         print(json.dumps(figures))
     else:

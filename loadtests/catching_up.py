@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
+import uvloop
 
 from loadtests.recorder import Made, drain, fill
 from loadtests.report_data import ACCOUNTS, SMART_LINKS
@@ -127,7 +128,7 @@ def main() -> None:
         tempfile.TemporaryDirectory(prefix="clickbind-bench-") as path,
         stores(Path(path) / "data", EmbeddedPostgres, EmbeddedValkey) as folder,
     ):
-        figures = asyncio.run(measure(folder, options))
+        figures = uvloop.run(measure(folder, options))
     if options.json:
         print(json.dumps(figures))
     else:

@@ -18,6 +18,7 @@ from typing import Any
 
 import msgspec
 import structlog
+import uvloop
 
 from loadtests.scratch import database
 from tracker.inbox.keeper import Keeper
@@ -132,7 +133,7 @@ def main() -> None:
     options = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     with database() as database_url:
-        figures = asyncio.run(measure(database_url, options.webhooks))
+        figures = uvloop.run(measure(database_url, options.webhooks))
     if options.json:
         print(json.dumps(figures))
     else:

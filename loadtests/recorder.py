@@ -24,6 +24,7 @@ from typing import Any
 import asyncpg
 import msgspec
 import structlog
+import uvloop
 
 from loadtests.scratch import stores
 from tracker.clicklog import (
@@ -278,7 +279,7 @@ def main() -> int:
             tempfile.TemporaryDirectory(prefix="clickbind-bench-") as path,
             stores(Path(path) / "data", EmbeddedPostgres, EmbeddedValkey) as folder,
         ):
-            figures = asyncio.run(measure(folder, options))
+            figures = uvloop.run(measure(folder, options))
     except AssertionError as error:
         print(f"FAILED: {error}", file=sys.stderr)
         return 1

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 
 import uvicorn
+import uvloop
 
 from tracker.access import first_run
 from tracker.api.app import create_app
@@ -21,7 +21,7 @@ from tracker.stores.urls import database_url, redis_url
 
 def run(settings: Settings) -> None:
     """Serve until SIGTERM. Raises StoreError when PostgreSQL does not answer at start."""
-    asyncio.run(_serve(settings))
+    uvloop.run(_serve(settings))
 
 
 async def _serve(settings: Settings) -> None:

@@ -10,6 +10,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import uvloop
+
 from tracker import __version__, logs
 from tracker.settings import ConfigurationError, Settings, load
 from tracker.stores.errors import StoreError
@@ -143,14 +145,14 @@ def _edge(settings: Settings, options: argparse.Namespace) -> int:
 def _recorder(settings: Settings, options: argparse.Namespace) -> int:
     from tracker.recorder.server import run
 
-    asyncio.run(run(settings))
+    uvloop.run(run(settings))
     return 0
 
 
 def _worker(settings: Settings, options: argparse.Namespace) -> int:
     from tracker.worker import run
 
-    asyncio.run(run(settings))
+    uvloop.run(run(settings))
     return 0
 
 

@@ -13,9 +13,11 @@ from typing import Any
 
 import redis.asyncio as redis_async
 from redis.asyncio.cluster import ClusterNode, RedisCluster
+from redis.asyncio.connection import Connection
 from redis.exceptions import ConnectionError as AwayError
 from redis.exceptions import RedisClusterException
 
+from tracker.stores.connections import plain_failures
 from tracker.stores.urls import ClusterUrl
 
 LOOK_SECONDS = 0.25  # least time between two looks at the cluster's map
@@ -34,6 +36,9 @@ class Cluster(RedisCluster):  # type: ignore[misc, unused-ignore]
             ssl=address.tls,
             require_full_coverage=False,  # a shard whose master is away must not stop the others
             **options,
+        )
+        self.connection_kwargs["connection_class"] = plain_failures(
+            self.connection_kwargs.get("connection_class", Connection)
         )
         self._make = make
         self._asked = address.nodes

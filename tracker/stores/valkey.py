@@ -12,6 +12,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff, NoBackoff
 
 from tracker.stores.cluster import Cluster
+from tracker.stores.connections import plain_failures
 from tracker.stores.errors import StoreError
 from tracker.stores.urls import cluster_url
 
@@ -28,7 +29,7 @@ def connect(url: str, **options: Any) -> Client:
     }
     address = cluster_url(url)
     if address is None:
-        return redis_async.from_url(url, **(defaults | options))  # type: ignore[no-untyped-call,no-any-return,unused-ignore]
+        return _plain(redis_async.from_url(url, **(defaults | options)))  # type: ignore[no-untyped-call,unused-ignore]
     signed_in: dict[str, Any] = {
         "username": address.username or None,
         "password": address.password or None,
@@ -36,9 +37,15 @@ def connect(url: str, **options: Any) -> Client:
     }
 
     def of_node(host: str, port: int) -> Client:
-        return Client(host=host, port=port, **signed_in, **(defaults | options))
+        return _plain(Client(host=host, port=port, **signed_in, **(defaults | options)))
 
     return Cluster(address, of_node, defaults | options)  # type: ignore[return-value]
+
+
+def _plain(client: Client) -> Client:
+    pool = client.connection_pool
+    pool.connection_class = plain_failures(pool.connection_class)
+    return client
 
 
 async def server_of(client: Client, key: str) -> Client:
