@@ -6,15 +6,18 @@ only OSError for a lost connection, and so does everybody who waits for Valkey t
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 from redis.exceptions import ConnectionError as LostError
 
+_made: dict[Any, Any] = {}
 
-@lru_cache
+
 def plain_failures(kind: Any) -> Any:
     """`kind`, a connection class of redis-py, with its RuntimeErrors told as redis' ConnectionError."""
+
+    if kind in _made:
+        return _made[kind]
 
     class Connection(kind):  # type: ignore[misc]
         async def send_packed_command(self, *args: Any, **options: Any) -> None:
@@ -30,4 +33,4 @@ def plain_failures(kind: Any) -> Any:
                 raise LostError(f"the connection was lost: {error}") from error
 
     Connection.__name__ = kind.__name__
-    return Connection
+    return _made.setdefault(kind, Connection)
