@@ -28,7 +28,8 @@ def screen(
     refused: list[tuple[Claimed, Verdict]] = []
     for claimed in batch:
         assert claimed.item is not None
-        verdict = _beyond_dedup(destination, claimed, now) or destination.screen(claimed.item, now)
+        repeat = None if claimed.ambiguous_at is None else _beyond_dedup(destination, claimed, now)
+        verdict = repeat or destination.screen(claimed.item, now)
         if verdict is None:
             sendable.append(claimed)
         else:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -136,14 +138,15 @@ class Dispatcher:
         usable_until = now + self._config.lease_seconds - self._config.timeout - self._config.lease_margin / 2
         await self._configure(claims)
         got = dict.fromkeys(takes, 0)
-        for claimed in claims:
-            got[claimed.destination_id] += 1
-            lane = self._lanes[claimed.destination_id]
+        for destination_id, group in groupby(claims, attrgetter("destination_id")):
+            leased = list(group)
+            got[destination_id] += len(leased)
+            lane = self._lanes[destination_id]
             lane.last_used = now
-            if claimed.item is None:
-                self._clerk.settle(dead_letter(claimed, "the event's facts are gone: its day was dropped"))
-            else:
-                lane.add(claimed, usable_until)
+            for claimed in leased:
+                if claimed.item is None:
+                    self._clerk.settle(dead_letter(claimed, "the event's facts are gone: its day was dropped"))
+            lane.add([claimed for claimed in leased if claimed.item is not None], usable_until)
         for destination_id, take in takes.items():
             lane = self._lanes[destination_id]
             lane.hungry = got[destination_id] >= take

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from urllib.parse import unquote
 
 MASK = "***"
@@ -42,6 +43,31 @@ def _hinted(text: str) -> bool:
         if hint in lowered:
             return True
     return False
+
+
+@lru_cache(maxsize=4096)
+def _known_secret(name: str) -> bool:
+    # Landing pages have few parameters in all, and the same ones every time.
+    return is_secret_name(name)
+
+
+def harmless_url(url: str) -> bool:
+    """Whether no parameter of a URL is named like a secret; no for some, oddly written, where none is."""
+    rest, mark, query = url.partition("?")
+    if not mark:
+        return "=" not in rest
+    if "=" in rest or "?" in query:
+        return False
+    for pair in query.split("&"):  # noqa: SIM110 - a generator would cost twice the search
+        if _known_secret(pair.partition("=")[0]):
+            return False
+    return True
+
+
+@lru_cache(maxsize=4096)
+def harmless(text: str) -> bool:
+    """Whether nothing in a text is named like a secret. For texts that come again and again, as user agents do."""
+    return redact(text) == text
 
 
 def redact_all(texts: Sequence[str], secrets: Sequence[str] = ()) -> Sequence[str]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import msgspec
 
 from postbacks.destinations.base import Item, Plain
 from postbacks.destinations.mapping import WITH_VALUE, Choice, Names, event_names, event_types, our_event
-from postbacks.destinations.matching import value
+from postbacks.destinations.matching import Known, known, value
 from postbacks.egress import Answer, Request
 from postbacks.schema import ConfigError
 from postbacks.verdicts import Verdict, parse_retry_after
@@ -51,6 +51,22 @@ def checked_token(secrets: Mapping[str, str]) -> str:
     return found
 
 
+class Worth(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What an event is worth, as every platform is told. `order_id` is Snapchat's alone."""
+
+    value: float
+    currency: str
+    order_id: str | None = None
+
+
+class Course(NamedTuple):
+    """What every event of one of ours becomes on a connection. `bought`: the platform wants it with a value."""
+
+    name: str
+    with_value: bool
+    bought: bool
+
+
 class Pixel(Plain, ABC):
     """A configured pixel. Subclasses say what one event looks like, and judge answers.
 
@@ -72,15 +88,21 @@ class Pixel(Plain, ABC):
         self.token = checked_token(secrets)
         self.secrets = secret_forms(self.token)
         self.base_url = base_url
-        self._kept: dict[int, tuple[Item, msgspec.Raw]] = {}
+        self._written: dict[int, tuple[Item, msgspec.Struct, bool]] = {}
         self.event_names = event_names(self.names, config.events)
+        self._courses = {
+            ours: Course(name, ours in WITH_VALUE, name in self.purchases) for ours, name in self.event_names.items()
+        }
         self.event_types = event_types(self.event_names)
         if not type(self).pixel_id_pattern(config.pixel_id):
             raise ConfigError("pixel_id", self.pixel_id_hint)
 
     @abstractmethod
-    def event(self, item: Item, name: str, now: datetime) -> dict[str, Any]:
-        """One event of `data`. Raises ValueError saying why it cannot be sent."""
+    def event(self, item: Item, facts: Known, course: Course, at: int, now: float) -> msgspec.Struct:
+        """One event of `data`, which happened `at` and is written `now` (Unix seconds), not before it happened.
+
+        Raises ValueError saying why it cannot be sent.
+        """
 
     @abstractmethod
     def render(self, items: Sequence[Item]) -> Request:
@@ -92,60 +114,60 @@ class Pixel(Plain, ABC):
 
     def screen(self, item: Item, now: datetime) -> Verdict | None:
         """What is switched off is skipped; what the platform is known to refuse is refused here, with the reason."""
-        ours = our_event(item)
+        facts = known(item.facts)
+        ours = our_event(item.event_type, facts.purchase)
         if ours is None:
             return Verdict("skipped", "not a purchase: a subscription's own transaction is told as new_subscriber")
-        name = self.event_names.get(ours)
-        if name is None:
+        course = self._courses.get(ours)
+        if course is None:
             return Verdict("skipped", f"{ours} is off on this connection")
         age = (now - item.occurred_at).total_seconds()
         if age > self.oldest - MARGIN_SECONDS:
             words = f"{age / 86400:.1f} days old: {self.names.platform} takes events of the last {self.oldest / 86400:.0f} days"
             return Verdict("permanent", words)
-        amount = value(item.facts)
-        if name in self.purchases and (amount is None or ours not in WITH_VALUE):
-            return Verdict("permanent", f"{name} needs an amount, and this event has none")
-        if amount is not None and amount < 0 and ours in WITH_VALUE:
-            return Verdict("permanent", "the amount is negative: nothing was bought")
+        if course.with_value:
+            amount = value(facts)
+            if amount is None and course.bought:
+                return Verdict("permanent", f"{course.name} needs an amount, and this event has none")
+            if amount is not None and amount < 0:
+                return Verdict("permanent", "the amount is negative: nothing was bought")
+        elif course.bought:
+            return Verdict("permanent", f"{course.name} needs an amount, and this event has none")
         try:
-            self._keep(item, name, now)
+            written = self._write(item, facts, course, now, age)
         except ValueError as error:
             return Verdict("permanent", str(error))
+        if len(self._written) >= MOST_KEPT:  # of batches that were given back
+            self._written.clear()
+        # Screening and rendering need the same event: making it costs more than all else of a delivery.
+        self._written[id(item)] = (item, written, facts.harmless)
         return None
 
-    def rendered(self, items: Sequence[Item]) -> list[msgspec.Raw]:
-        """The events of a batch, in order, as JSON; all have been screened."""
-        if len(items) == 1:
-            return [self._written(items[0], last=True)]
-        return [self._written(item) for item in items]
+    def written(self, items: Sequence[Item]) -> tuple[msgspec.Raw, bool]:
+        """The events of a batch as a JSON array, in order, and whether all are harmless in a log; all have been screened."""
+        events: list[msgspec.Struct] = []
+        harmless = True
+        for item in items:
+            kept = self._written.pop(id(item), None)
+            if kept is not None and kept[0] is item:
+                events.append(kept[1])
+                harmless = harmless and kept[2]
+            else:
+                facts, now = known(item.facts), self.clock()
+                course = self._courses[our_event(item.event_type, facts.purchase) or ""]
+                events.append(self._write(item, facts, course, now, (now - item.occurred_at).total_seconds()))
+                harmless = harmless and facts.harmless
+        return msgspec.Raw(msgspec.json.encode(events)), harmless
 
-    def excerpt(self, item: Item) -> str:
-        """The event as it goes out."""
-        return bytes(self._written(item, last=True)).decode()
+    def _write(self, item: Item, facts: Known, course: Course, now: datetime, age: float) -> msgspec.Struct:
+        at = item.occurred_at.timestamp()
+        # A clock of ours that runs ahead puts nothing into the future.
+        return self.event(item, facts, course, int(at if age > 0 else at + age), at + age)
 
-    def _keep(self, item: Item, name: str, now: datetime) -> msgspec.Raw:
-        if len(self._kept) >= MOST_KEPT:  # of batches that were given back
-            self._kept.clear()
-        written = msgspec.Raw(msgspec.json.encode(self.event(item, name, now)))
-        self._kept[id(item)] = (item, written)
-        return written
-
-    def _written(self, item: Item, *, last: bool = False) -> msgspec.Raw:
-        # Screening, sending and logging an event need the same text: making it costs more than all else of a delivery.
-        kept = self._kept.pop(id(item), None) if last else self._kept.get(id(item))
-        if kept is not None and kept[0] is item:
-            return kept[1]
-        name = self.event_names[our_event(item) or ""]
-        return msgspec.Raw(msgspec.json.encode(self.event(item, name, self.clock())))
-
-    def at(self, item: Item, now: datetime) -> int:
-        """Unix seconds of the event; a clock of ours that runs ahead puts nothing into the future."""
-        return int(min(item.occurred_at, now).timestamp())
-
-    def worth(self, item: Item) -> dict[str, object] | None:
+    def worth(self, facts: Known, course: Course) -> Worth | None:
         """Value and currency, where the event has them (spec section 7)."""
-        amount = value(item.facts) if our_event(item) in WITH_VALUE else None
-        return None if amount is None else {"value": amount, "currency": CURRENCY}
+        amount = value(facts) if course.with_value else None
+        return None if amount is None else Worth(amount, CURRENCY)
 
 
 def document(answer: Answer) -> dict[str, Any] | None:
