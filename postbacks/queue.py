@@ -13,6 +13,7 @@ import msgspec
 
 from postbacks.destinations.base import Item
 from postbacks.destinations.registry import KINDS
+from postbacks.facts import VARIABLES
 from postbacks.queries import load_queries
 from postbacks.retry import RetryDecision
 from postbacks.verdicts import Outcome
@@ -134,6 +135,20 @@ class _Entry(msgspec.Struct, frozen=True, kw_only=True):
     ambiguous: bool
 
 
+def _spared() -> dict[str, str]:
+    """By kind, as an array in PostgreSQL's notation: template variables that are no use to it."""
+    found = {}
+    for name, kind in KINDS.items():
+        if issubclass(kind.reads, msgspec.Struct):
+            read = {field.encode_name for field in msgspec.structs.fields(kind.reads)}
+            found[name] = "{" + ",".join(variable for variable in VARIABLES if variable not in read) + "}"
+    return found
+
+
+SPARED = _spared()
+SPARED_BY_KIND = (list(SPARED), list(SPARED.values()))  # as the claim statement takes it
+
+
 @functools.cache
 def _decoder(kind: str) -> msgspec.json.Decoder[list[Claimed]]:
     """What the claim statement tells of a destination of this kind, with facts as it reads them."""
@@ -161,7 +176,7 @@ class Queue:
     async def claim(self, takes: Mapping[str, int], lease_seconds: float) -> list[Claimed]:
         """Lease up to so many due deliveries per destination, each one's oldest first. Committed when this returns."""
         token = uuid.uuid4().hex
-        rows = await self._pool.fetch(SQL["claim"], list(takes), list(takes.values()), lease_seconds, token)
+        rows = await self._pool.fetch(SQL["claim"], list(takes), list(takes.values()), lease_seconds, token, *SPARED_BY_KIND)
         return [claimed for row in rows for claimed in _decoder(row["kind"]).decode(row["claims"])]
 
     async def destinations(self, ids: Sequence[str]) -> list[Row]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from postbacks.queue import SQL, Queue
+from postbacks.queue import SPARED_BY_KIND, SQL, Queue
 from tests.integration.postbacks.scene import add_destination
 from tracker.stores.postgres import Pool
 
@@ -54,7 +54,7 @@ async def test_finding_and_claiming_follow_the_waiting_index(backlog: Pool, anal
     if analysed:
         await backlog.execute("ANALYZE deliveries")
     ready = await plan(backlog, SQL["ready"])
-    claim = await plan(backlog, SQL["claim"], ["busy", "small"], [100, 100], 60.0, "token")
+    claim = await plan(backlog, SQL["claim"], ["busy", "small"], [100, 100], 60.0, "token", *SPARED_BY_KIND)
     for nodes in (ready, claim):
         scans = [node for node in nodes if str(node.get("Relation Name", "")).startswith("deliveries")]
         read = [node for node in scans if node["Node Type"] != "ModifyTable"]
