@@ -77,16 +77,16 @@ async def try_once(destination: Destination, items: Sequence[Item], egress: Egre
         verdicts = [_presentable(verdicts[0], secrets)] * len(verdicts)
     else:
         verdicts = [_presentable(verdict, secrets) for verdict in verdicts]
-    if request is not None and len(items) > 1:
+    if request is not None and request.events and len(items) > 1:
         head = describe(Request(request.method, request.url, request.headers), secrets) + "\n\n"
         events = _masked(request, secrets)
         if verdicts[0].outcome != "delivered" or verdicts.count(verdicts[0]) < len(verdicts):
-            requests, head, events = tuple(_each(head, texts(events))), "", ""
+            requests, events = tuple(_each(head, texts(events))), ""
     return Tried(
         verdicts,
         started_at,
         round((time.perf_counter() - begun) * 1000),
-        describe(request, secrets) if request else "",
+        describe(request, secrets) if request and not head else "",
         answer.status if answer else None,
         _excerpt(answer, secrets) if answer else "",
         requests,

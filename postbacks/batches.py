@@ -56,7 +56,7 @@ async def send_split(
     begun = time.monotonic()
     while parts:
         part = parts.popleft()
-        tried = await try_once(destination, [claimed.item for claimed in part if claimed.item], egress)
+        tried = await try_once(destination, [claimed.item for claimed in part if claimed.item is not None], egress)
         again = [at for at, verdict in enumerate(tried.verdicts) if verdict.split] if len(part) > 1 else []
         final = [at for at in range(len(part)) if at not in set(again)]
         if final:

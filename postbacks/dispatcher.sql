@@ -102,29 +102,28 @@ WITH done AS (
 SELECT event_id, destination_id FROM settled;
 
 -- name: complete_batch
--- A batch that was taken whole: as `complete`, of deliveries that share everything but their part of the request. $5 is those
--- parts, a JSON array, and $6 what goes before each.
+-- A batch that was taken whole: as `complete`, of deliveries that share everything but their key ($1: [event_id, day, lease_token,
+-- attempt] each) and their part of the request ($4, a JSON array; $5 goes before each, $6 characters are kept).
 WITH done AS MATERIALIZED (
-    SELECT t.* FROM unnest($1::text[], $2::date[], $3::text[], $4::int[]) WITH ORDINALITY
-        AS t (event_id, day, lease_token, attempt, place)
-    ORDER BY t.event_id
+    SELECT k.key ->> 0 AS event_id, (k.key ->> 1)::date AS day, k.key ->> 2 AS lease_token, (k.key ->> 3)::int AS attempt, k.place
+    FROM json_array_elements($1::text::json) WITH ORDINALITY AS k (key, place)
+    ORDER BY event_id
 ), settled AS (
     UPDATE deliveries d
-    SET state = 'delivered', attempts = d.attempts + 1, lease_until = NULL, lease_token = NULL, finished_at = now(), verdict = $13
+    SET state = 'delivered', attempts = d.attempts + 1, lease_until = NULL, lease_token = NULL, finished_at = now(), verdict = $12
     FROM done
-    WHERE d.event_id = done.event_id AND d.destination_id = $7 AND d.day = done.day AND d.lease_token = done.lease_token
+    WHERE d.event_id = done.event_id AND d.destination_id = $3 AND d.day = done.day AND d.lease_token = done.lease_token
     RETURNING d.event_id
 ), logged AS (
     INSERT INTO attempts (day, event_id, destination_id, attempt, started_at, duration_ms, request, status_code, answer,
                           outcome, verdict)
-    SELECT ($8::timestamptz AT TIME ZONE 'UTC')::date, done.event_id, $7, done.attempt, $8, $9,
-           $6 || 'event ' || done.place || ' of ' || cardinality($1) || ': '
-               || CASE WHEN length(part.own) > $14::int THEN left(part.own, $14) || '...' ELSE part.own END,
-           $10, $11, $12, $13
-    FROM done JOIN json_array_elements_text($5::text::json) WITH ORDINALITY AS part (own, place) USING (place)
-    WHERE NOT $15::bool OR NOT EXISTS (
-        SELECT FROM attempts a
-        WHERE a.event_id = done.event_id AND a.destination_id = $7 AND a.started_at = $8
+    SELECT ($7::timestamptz AT TIME ZONE 'UTC')::date, done.event_id, $3, done.attempt, $7, $8,
+           $5 || 'event ' || done.place || ' of ' || $2::int || ': '
+               || CASE WHEN length(part.own) > $6::int THEN left(part.own, $6) || '...' ELSE part.own END,
+           $9, $10, $11, $12
+    FROM done JOIN json_array_elements_text($4::text::json) WITH ORDINALITY AS part (own, place) USING (place)
+    WHERE NOT $13::bool OR NOT EXISTS (
+        SELECT FROM attempts a WHERE a.event_id = done.event_id AND a.destination_id = $3 AND a.started_at = $7
     )
 )
 SELECT count(*) FROM settled;

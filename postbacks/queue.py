@@ -156,10 +156,10 @@ def _decoder(kind: str) -> msgspec.json.Decoder[list[Claimed]]:
     item = msgspec.defstruct(
         "Item",
         [(one.name, reads if one.name == "facts" else one.type) for one in msgspec.structs.fields(Item)],
-        bases=(Item,), frozen=True, array_like=True,
+        bases=(Item,), frozen=True, array_like=True, gc=False,
     )  # fmt: skip
     fields = {one.name: item | None if one.name == "item" else one.type for one in msgspec.structs.fields(Claimed)}
-    claimed = msgspec.defstruct("Claimed", list(fields.items()), bases=(Claimed,), frozen=True, array_like=True)
+    claimed = msgspec.defstruct("Claimed", list(fields.items()), bases=(Claimed,), frozen=True, array_like=True, gc=False)
     return msgspec.json.Decoder(list[claimed])  # type: ignore[valid-type]
 
 
@@ -196,12 +196,12 @@ class Queue:
     async def complete_batch(self, taken: Taken, *, again: bool = False) -> int:
         """The same of a batch that was taken whole, in one statement that is told once what its deliveries share."""
         claims = taken.claims
+        # One text here too: arrays cost a look at the type of every element.
+        keys = [(claimed.event_id, claimed.day, claimed.lease_token, claimed.attempts + 1) for claimed in claims]
         settled: int = await self._pool.fetchval(
-            SQL["complete_batch"],
-            [claimed.event_id for claimed in claims], [claimed.day for claimed in claims],
-            [claimed.lease_token for claimed in claims], [claimed.attempts + 1 for claimed in claims],
-            taken.events, taken.head, claims[0].destination_id, taken.started_at, taken.duration_ms, taken.status_code,
-            taken.answer, taken.outcome, taken.words, taken.longest, again,
+            SQL["complete_batch"], msgspec.json.encode(keys).decode(), len(claims), claims[0].destination_id, taken.events,
+            taken.head, taken.longest, taken.started_at, taken.duration_ms, taken.status_code, taken.answer,
+            taken.outcome, taken.words, again,
         )  # fmt: skip
         return settled
 

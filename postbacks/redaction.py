@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
 from urllib.parse import unquote
 
@@ -46,26 +46,24 @@ def _hinted(text: str) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _known_secret(name: str) -> bool:
+def _plain_name(name: str) -> bool:
     # Landing pages have few parameters in all, and the same ones every time.
-    return is_secret_name(name)
+    return not is_secret_name(name)
 
 
-def harmless_url(url: str) -> bool:
-    """Whether no parameter of a URL is named like a secret; no for some, oddly written, where none is."""
-    rest, mark, query = url.partition("?")
-    if not mark:
-        return "=" not in rest
-    if "=" in rest or "?" in query:
-        return False
-    for pair in query.split("&"):  # noqa: SIM110 - a generator would cost twice the search
-        if _known_secret(pair.partition("=")[0]):
+def harmless_urls(urls: Collection[str]) -> bool:
+    """Whether no parameter of these URLs is named like a secret; no for some, oddly written, where none is."""
+    queries = []
+    for url in urls:
+        rest, _, query = url.partition("?")
+        if "=" in rest or "?" in query:
             return False
-    return True
+        queries.append(query)
+    return all(map(_plain_name, {pair.partition("=")[0] for pair in "&".join(queries).split("&")}))
 
 
 @lru_cache(maxsize=4096)
-def harmless(text: str) -> bool:
+def harmless_text(text: str) -> bool:
     """Whether nothing in a text is named like a secret. For texts that come again and again, as user agents do."""
     return redact(text) == text
 

@@ -10,15 +10,16 @@ import hashlib
 import math
 import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import msgspec
 
-from postbacks.redaction import harmless, harmless_url
+from postbacks.redaction import harmless_text, harmless_urls
 
 _FBC = re.compile(r"fb\.\d\.(\d{13})\.([^\s.]+)(?:\.\S+)?")
 _FBP = re.compile(r"fb\.\d\.\d{13}\.\d+(?:\.\S+)?")
+_PAGE = re.compile(r"https?://[^\s/]\S*").fullmatch
 _DIGEST = re.compile(r"[0-9a-fA-F]{64}")
 _COUNTRY = re.compile(r"[a-z]{2}")
 _NO_COUNTRY = {"xx", "zz"}
@@ -27,7 +28,7 @@ DAY = 86400.0
 HOUR = 3600.0
 
 
-class Known(msgspec.Struct, frozen=True):
+class Known(msgspec.Struct, frozen=True, gc=False):
     """The facts ad platforms are told of, all of them text; what is not known is empty. Reads like the mapping it is made of.
 
     In the order in which jsonb keeps its keys, which is the order in which they are decoded quickest.
@@ -54,16 +55,6 @@ class Known(msgspec.Struct, frozen=True):
         found: str = getattr(self, _FIELDS[name])
         return found
 
-    @property
-    def harmless(self) -> bool:
-        """Whether nothing in them is named like a secret, as a page's parameter may be. No for some where nothing is."""
-        return (
-            "=" not in f"{self.fbc}{self.fbp}{self.ttp}{self.scid}{self.sccid}{self.fbclid}{self.ttclid}"
-            and harmless_url(self.landing_url)
-            and harmless(self.user_agent)
-            and (not self.referrer or harmless_url(self.referrer))
-        )
-
 
 _FIELDS = {field.encode_name: field.name for field in msgspec.structs.fields(Known)}
 
@@ -73,9 +64,21 @@ def known(facts: Known | Mapping[str, str]) -> Known:
     return facts if type(facts) is Known else msgspec.convert(facts, Known)  # a struct's metaclass makes isinstance dear
 
 
+def harmless(events: Sequence[Known]) -> bool:
+    """Whether nothing in them is named like a secret, as a page's parameter may be. No for some where nothing is."""
+    parts = [f"{one.fbc}{one.fbp}{one.ttp}{one.scid}{one.sccid}{one.fbclid}{one.ttclid}" for one in events]
+    return (
+        "=" not in "".join(parts)
+        and harmless_urls([one.landing_url for one in events])
+        and harmless_urls({one.referrer for one in events})
+        and all(map(harmless_text, {one.user_agent for one in events}))
+    )
+
+
 def sha256(text: str) -> str:
     """Lower-case hex SHA-256 of a text that is normalised already."""
-    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+    encoded = text.encode() if text.isascii() else text.encode("utf-8", "replace")
+    return hashlib.sha256(encoded).hexdigest()
 
 
 def external_id(facts: Known) -> str | None:
@@ -91,14 +94,18 @@ def fbc(facts: Known, now: float) -> str | None:
     """
     fbclid, cookie = facts.fbclid, facts.fbc
     kept = _FBC.fullmatch(cookie) if cookie else None
-    if kept is None or (fbclid and kept[2] != fbclid):
+    if kept is not None and (not fbclid or kept[2] == fbclid):
+        made = kept[1]
+    else:
         if not fbclid:
             return None
-        cookie = f"fb.1.{facts.click_ms}.{fbclid}"
-        kept = _FBC.fullmatch(cookie)
-        if kept is None:
+        made = facts.click_ms
+        cookie = f"fb.1.{made}.{fbclid}"
+        # Most are plain, and need no look at every letter.
+        plain = fbclid.isalnum() and len(made) == 13 and made.isdecimal()
+        if not plain and _FBC.fullmatch(cookie) is None:
             return None
-    age = now - int(kept[1]) / 1000
+    age = now - int(made) / 1000
     return cookie if -DAY + HOUR < age < FBC_DAYS * DAY - HOUR else None
 
 
@@ -137,9 +144,7 @@ def token(value: str) -> str | None:
 
 def page(value: str) -> str | None:
     """An absolute http(s) URL; None for what is none."""
-    if not value.startswith(("https://", "http://")) or value.split(None, 1) != [value]:
-        return None
-    return None if value.partition("://")[2][:1] in ("", "/") else value
+    return value if value and _PAGE(value) else None
 
 
 def country(facts: Known) -> str | None:

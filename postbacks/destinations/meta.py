@@ -16,7 +16,7 @@ from postbacks.destinations import matching
 from postbacks.destinations.base import Item, Kind, Service
 from postbacks.destinations.mapping import Names, words
 from postbacks.destinations.matching import Known
-from postbacks.destinations.pixel import Config, Course, Pixel, Worth, by_status, document, pointed_at
+from postbacks.destinations.pixel import Config, Pixel, Worth, by_status, document, pointed_at
 from postbacks.egress import Answer, Request
 from postbacks.schema import ConfigError, convert
 from postbacks.verdicts import Verdict
@@ -51,7 +51,7 @@ class MetaConfig(Config, frozen=True, forbid_unknown_fields=True, kw_only=True):
     version: str = "v25.0"
 
 
-class User(msgspec.Struct, frozen=True, omit_defaults=True):
+class User(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """`user_data`: whom Meta may match the event to (capi spec 1.3)."""
 
     client_ip_address: str | None = None
@@ -62,7 +62,7 @@ class User(msgspec.Struct, frozen=True, omit_defaults=True):
     country: str | None = None
 
 
-class Event(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+class Event(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, kw_only=True):
     """One event of `data` (capi spec 1.2). What is absent is left out: platforms warn of empty fields."""
 
     event_name: str
@@ -85,7 +85,7 @@ class Meta(Pixel):
     pixel_id_pattern = re.compile(r"\d{5,20}").fullmatch
     pixel_id_hint = "a pixel (dataset) id is a number: copy it from Events Manager"
 
-    def event(self, item: Item, facts: Known, course: Course, at: int, now: float) -> Event:
+    def event(self, item: Item, facts: Known, name: str, worth: Worth | None, at: int, now: float) -> Event:
         """One event. Raises ValueError when Meta is known to refuse it."""
         agent, country = matching.agent(facts), matching.hashed_country(facts)
         if agent is None:
@@ -105,14 +105,14 @@ class Meta(Pixel):
         if page is None:
             raise ValueError("no page is known of the click, and Meta needs one for website events")
         return Event(
-            event_name=course.name,
+            event_name=name,
             event_time=at,
             event_id=item.event_id,
             action_source="website",
             event_source_url=page,
             referrer_url=matching.page(facts.referrer),
             user_data=user,
-            custom_data=self.worth(facts, course),
+            custom_data=worth,
         )
 
     def render(self, items: Sequence[Item]) -> Request:

@@ -12,7 +12,7 @@ import msgspec
 
 from postbacks.destinations.base import Item, Plain
 from postbacks.destinations.mapping import WITH_VALUE, Choice, Names, event_names, event_types, our_event
-from postbacks.destinations.matching import Known, known, value
+from postbacks.destinations.matching import Known, harmless, known, value
 from postbacks.egress import Answer, Request
 from postbacks.schema import ConfigError
 from postbacks.verdicts import Verdict, parse_retry_after
@@ -51,7 +51,7 @@ def checked_token(secrets: Mapping[str, str]) -> str:
     return found
 
 
-class Worth(msgspec.Struct, frozen=True, omit_defaults=True):
+class Worth(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """What an event is worth, as every platform is told. `order_id` is Snapchat's alone."""
 
     value: float
@@ -88,9 +88,11 @@ class Pixel(Plain, ABC):
         self.token = checked_token(secrets)
         self.secrets = secret_forms(self.token)
         self.base_url = base_url
-        self._written: dict[int, tuple[Item, msgspec.Struct, bool]] = {}
+        self._written: dict[int, tuple[Item, msgspec.Struct]] = {}
+        self._moment: datetime | None = None
+        self._moment_seconds = 0.0
         self.event_names = event_names(self.names, config.events)
-        self._courses = {
+        self._courses: dict[str | None, Course] = {
             ours: Course(name, ours in WITH_VALUE, name in self.purchases) for ours, name in self.event_names.items()
         }
         self.event_types = event_types(self.event_names)
@@ -98,7 +100,7 @@ class Pixel(Plain, ABC):
             raise ConfigError("pixel_id", self.pixel_id_hint)
 
     @abstractmethod
-    def event(self, item: Item, facts: Known, course: Course, at: int, now: float) -> msgspec.Struct:
+    def event(self, item: Item, facts: Known, name: str, worth: Worth | None, at: int, now: float) -> msgspec.Struct:
         """One event of `data`, which happened `at` and is written `now` (Unix seconds), not before it happened.
 
         Raises ValueError saying why it cannot be sent.
@@ -116,58 +118,58 @@ class Pixel(Plain, ABC):
         """What is switched off is skipped; what the platform is known to refuse is refused here, with the reason."""
         facts = known(item.facts)
         ours = our_event(item.event_type, facts.purchase)
-        if ours is None:
-            return Verdict("skipped", "not a purchase: a subscription's own transaction is told as new_subscriber")
         course = self._courses.get(ours)
         if course is None:
+            if ours is None:
+                return Verdict("skipped", "not a purchase: a subscription's own transaction is told as new_subscriber")
             return Verdict("skipped", f"{ours} is off on this connection")
-        age = (now - item.occurred_at).total_seconds()
+        at = item.occurred_at.timestamp()
+        age = self._seconds(now) - at
         if age > self.oldest - MARGIN_SECONDS:
             words = f"{age / 86400:.1f} days old: {self.names.platform} takes events of the last {self.oldest / 86400:.0f} days"
             return Verdict("permanent", words)
-        if course.with_value:
-            amount = value(facts)
-            if amount is None and course.bought:
-                return Verdict("permanent", f"{course.name} needs an amount, and this event has none")
-            if amount is not None and amount < 0:
-                return Verdict("permanent", "the amount is negative: nothing was bought")
-        elif course.bought:
-            return Verdict("permanent", f"{course.name} needs an amount, and this event has none")
+        name, with_value, bought = course
+        amount = value(facts) if with_value else None
+        if bought and amount is None:
+            return Verdict("permanent", f"{name} needs an amount, and this event has none")
+        if amount is not None and amount < 0:
+            return Verdict("permanent", "the amount is negative: nothing was bought")
         try:
-            written = self._write(item, facts, course, now, age)
+            written = self._write(item, facts, name, amount, at, age)
         except ValueError as error:
             return Verdict("permanent", str(error))
         if len(self._written) >= MOST_KEPT:  # of batches that were given back
             self._written.clear()
         # Screening and rendering need the same event: making it costs more than all else of a delivery.
-        self._written[id(item)] = (item, written, facts.harmless)
+        self._written[id(item)] = (item, written)
         return None
 
     def written(self, items: Sequence[Item]) -> tuple[msgspec.Raw, bool]:
         """The events of a batch as a JSON array, in order, and whether all are harmless in a log; all have been screened."""
         events: list[msgspec.Struct] = []
-        harmless = True
         for item in items:
             kept = self._written.pop(id(item), None)
-            if kept is not None and kept[0] is item:
-                events.append(kept[1])
-                harmless = harmless and kept[2]
-            else:
-                facts, now = known(item.facts), self.clock()
-                course = self._courses[our_event(item.event_type, facts.purchase) or ""]
-                events.append(self._write(item, facts, course, now, (now - item.occurred_at).total_seconds()))
-                harmless = harmless and facts.harmless
-        return msgspec.Raw(msgspec.json.encode(events)), harmless
+            events.append(kept[1] if kept is not None and kept[0] is item else self._again(item))
+        return msgspec.Raw(msgspec.json.encode(events)), harmless([known(item.facts) for item in items])
 
-    def _write(self, item: Item, facts: Known, course: Course, now: datetime, age: float) -> msgspec.Struct:
-        at = item.occurred_at.timestamp()
-        # A clock of ours that runs ahead puts nothing into the future.
-        return self.event(item, facts, course, int(at if age > 0 else at + age), at + age)
-
-    def worth(self, facts: Known, course: Course) -> Worth | None:
-        """Value and currency, where the event has them (spec section 7)."""
+    def _again(self, item: Item) -> msgspec.Struct:
+        facts, at = known(item.facts), item.occurred_at.timestamp()
+        course = self._courses[our_event(item.event_type, facts.purchase)]
         amount = value(facts) if course.with_value else None
-        return None if amount is None else Worth(amount, CURRENCY)
+        return self._write(item, facts, course.name, amount, at, self._seconds(self.clock()) - at)
+
+    def _write(
+        self, item: Item, facts: Known, name: str, amount: float | None, at: float, age: float
+    ) -> msgspec.Struct:
+        worth = None if amount is None else Worth(amount, CURRENCY)  # spec section 7
+        # A clock of ours that runs ahead puts nothing into the future.
+        return self.event(item, facts, name, worth, int(at if age > 0 else at + age), at + age)
+
+    def _seconds(self, now: datetime) -> float:
+        """Unix seconds; a batch is screened at one moment."""
+        if now is not self._moment:
+            self._moment, self._moment_seconds = now, now.timestamp()
+        return self._moment_seconds
 
 
 def document(answer: Answer) -> dict[str, Any] | None:

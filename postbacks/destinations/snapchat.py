@@ -13,7 +13,7 @@ from postbacks.destinations import matching
 from postbacks.destinations.base import Item, Kind, Service
 from postbacks.destinations.mapping import Names, words
 from postbacks.destinations.matching import Known
-from postbacks.destinations.pixel import Config, Course, Pixel, Worth, by_status, document, pointed_at
+from postbacks.destinations.pixel import Config, Pixel, Worth, by_status, document, pointed_at
 from postbacks.egress import Answer, Request
 from postbacks.schema import ConfigError, convert
 from postbacks.verdicts import Verdict, parse_retry_after
@@ -39,7 +39,7 @@ NAMES = Names(
 )
 
 
-class User(msgspec.Struct, frozen=True, omit_defaults=True):
+class User(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """`user_data`: whom Snapchat may match the event to (capi spec 3.3)."""
 
     client_ip_address: str | None = None
@@ -50,7 +50,7 @@ class User(msgspec.Struct, frozen=True, omit_defaults=True):
     country: str | None = None
 
 
-class Event(msgspec.Struct, frozen=True, omit_defaults=True):
+class Event(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One event of `data` (capi spec 3.2). What is absent is left out: platforms warn of empty fields."""
 
     event_name: str
@@ -73,7 +73,7 @@ class Snapchat(Pixel):
     pixel_id_hint = "a Snap pixel id is letters, digits and dashes: copy it from Snapchat Events Manager"
     validating = False
 
-    def event(self, item: Item, facts: Known, course: Course, at: int, now: float) -> Event:
+    def event(self, item: Item, facts: Known, name: str, worth: Worth | None, at: int, now: float) -> Event:
         """One event. Raises ValueError when Snapchat is known to refuse it."""
         user = User(
             matching.address(facts),
@@ -88,11 +88,10 @@ class Snapchat(Pixel):
         page = matching.page(facts.landing_url)
         if page is None:
             raise ValueError("no page is known of the click, and Snapchat needs one for web events")
-        worth = self.worth(facts, course)
-        if worth is not None and course.bought:
+        if worth is not None and name in self.purchases:
             # Deduplicates purchases for 30 days (capi spec 3.6).
             worth = Worth(worth.value, worth.currency, item.event_id)
-        return Event(course.name, at, item.event_id, "WEB", page, user, worth)
+        return Event(name, at, item.event_id, "WEB", page, user, worth)
 
     def render(self, items: Sequence[Item]) -> Request:
         """The request. Snapchat takes its token in the URL only; logs show it masked."""

@@ -12,7 +12,7 @@ from postbacks.destinations import matching
 from postbacks.destinations.base import Item, Kind, Service
 from postbacks.destinations.mapping import Names, words
 from postbacks.destinations.matching import Known
-from postbacks.destinations.pixel import Config, Course, Pixel, Worth, by_status, document, pointed_at
+from postbacks.destinations.pixel import Config, Pixel, Worth, by_status, document, pointed_at
 from postbacks.egress import Answer, Request
 from postbacks.schema import convert
 from postbacks.verdicts import Verdict
@@ -41,7 +41,7 @@ AUTH = frozenset({40001, *range(40101, 40111)})
 _INDEX = re.compile(r"Batch\.(\d{1,4})\b")
 
 
-class User(msgspec.Struct, frozen=True, omit_defaults=True):
+class User(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """`user`: whom TikTok may match the event to (capi spec 2.3)."""
 
     ttclid: str | None = None
@@ -52,14 +52,14 @@ class User(msgspec.Struct, frozen=True, omit_defaults=True):
     country: str | None = None
 
 
-class Page(msgspec.Struct, frozen=True, omit_defaults=True):
+class Page(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """`page`: where the click was made."""
 
     url: str
     referrer: str | None = None
 
 
-class Event(msgspec.Struct, frozen=True, omit_defaults=True):
+class Event(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One event of `data` (capi spec 2.2). What is absent is left out: platforms warn of empty fields."""
 
     event: str
@@ -80,7 +80,7 @@ class TikTok(Pixel):
     pixel_id_pattern = re.compile(r"[A-Za-z0-9]{5,64}").fullmatch
     pixel_id_hint = "a pixel code is letters and digits: copy it from TikTok Events Manager"
 
-    def event(self, item: Item, facts: Known, course: Course, at: int, now: float) -> Event:
+    def event(self, item: Item, facts: Known, name: str, worth: Worth | None, at: int, now: float) -> Event:
         """One event. Raises ValueError when TikTok is known to refuse it, or could match it to nobody."""
         user = User(
             matching.token(facts.ttclid),
@@ -96,7 +96,7 @@ class TikTok(Pixel):
         if page is None:
             raise ValueError("no page is known of the click, and TikTok needs one for web events")
         shown = Page(page, matching.page(facts.referrer))
-        return Event(course.name, at, item.event_id, user, shown, self.worth(facts, course))
+        return Event(name, at, item.event_id, user, shown, worth)
 
     def render(self, items: Sequence[Item]) -> Request:
         """The request."""
