@@ -40,7 +40,7 @@ class Tried(msgspec.Struct, frozen=True):
     answer: str
     requests: tuple[str, ...] = ()
     head: str = ""
-    events: str = ""
+    events: bytes = b""
 
 
 async def try_once(destination: Destination, items: Sequence[Item], egress: Egress) -> Tried:
@@ -71,7 +71,7 @@ async def try_once(destination: Destination, items: Sequence[Item], egress: Egre
         # A defect of ours must neither lose a delivery nor use up its attempts.
         log.exception("dispatcher: an attempt failed inside", event_ids=[item.event_id for item in items[:10]])
         verdicts = [Verdict("ours", f"internal error ({type(error).__name__}); see the log")] * len(items)
-    secrets, head, events = destination.secrets, "", ""
+    secrets, head, events = destination.secrets, "", b""
     requests: tuple[str, ...] = ()
     if verdicts.count(verdicts[0]) == len(verdicts):
         verdicts = [_presentable(verdicts[0], secrets)] * len(verdicts)
@@ -81,7 +81,7 @@ async def try_once(destination: Destination, items: Sequence[Item], egress: Egre
         head = describe(Request(request.method, request.url, request.headers), secrets) + "\n\n"
         events = _masked(request, secrets)
         if verdicts[0].outcome != "delivered" or verdicts.count(verdicts[0]) < len(verdicts):
-            requests, events = tuple(_each(head, texts(events))), ""
+            requests, events = tuple(_each(head, texts(events))), b""
     return Tried(
         verdicts,
         started_at,
@@ -107,18 +107,18 @@ def describe(request: Request, secrets: Sequence[str]) -> str:
     return storable("\n".join(lines), URL_CAP + 8 * BODY_CAP)
 
 
-def texts(events: str | bytes) -> list[str]:
+def texts(events: bytes) -> list[str]:
     """What is said of each event, of a JSON array of it."""
     each = [bytes(one) for one in msgspec.json.decode(events, type=list[msgspec.Raw])] if events else []
     return [msgspec.json.decode(one, type=str) if one.startswith(b'"') else one.decode() for one in each]
 
 
-def _masked(request: Request, secrets: Sequence[str]) -> str:
+def _masked(request: Request, secrets: Sequence[str]) -> bytes:
     """What a batch says of each event: a log that showed every event the batch's beginning would show the wrong one."""
-    together = request.events.decode()
-    if request.harmless and not any(len(one) >= SHORTEST_SECRET and one in together for one in secrets):
-        return together
-    return msgspec.json.encode([storable(text, EVENT_CAP) for text in redact_all(texts(together), secrets)]).decode()
+    events = request.events
+    if request.harmless and not any([len(one) >= SHORTEST_SECRET and one.encode() in events for one in secrets]):
+        return events
+    return msgspec.json.encode([storable(text, EVENT_CAP) for text in redact_all(texts(events), secrets)])
 
 
 def _each(head: str, events: Sequence[str]) -> Iterator[str]:

@@ -57,8 +57,13 @@ async def send_split(
     while parts:
         part = parts.popleft()
         tried = await try_once(destination, [claimed.item for claimed in part if claimed.item is not None], egress)
+        if tried.events:  # taken whole
+            yield part, tried, begun
+            begun = time.monotonic()
+            continue
         again = [at for at, verdict in enumerate(tried.verdicts) if verdict.split] if len(part) > 1 else []
-        final = [at for at in range(len(part)) if at not in set(again)]
+        unsure = set(again)
+        final = [at for at in range(len(part)) if at not in unsure]
         if final:
             yield [part[at] for at in final], _only(tried, final), begun
         parts.extend([part[at] for at in group] for group in _groups(tried.verdicts, again, bool(final)))

@@ -121,7 +121,7 @@ WITH done AS MATERIALIZED (
            $5 || 'event ' || done.place || ' of ' || $2::int || ': '
                || CASE WHEN length(part.own) > $6::int THEN left(part.own, $6) || '...' ELSE part.own END,
            $9, $10, $11, $12
-    FROM done JOIN json_array_elements_text($4::text::json) WITH ORDINALITY AS part (own, place) USING (place)
+    FROM done JOIN json_array_elements_text(convert_from($4::bytea, 'UTF8')::json) WITH ORDINALITY AS part (own, place) USING (place)
     WHERE NOT $13::bool OR NOT EXISTS (
         SELECT FROM attempts a WHERE a.event_id = done.event_id AND a.destination_id = $3 AND a.started_at = $7
     )

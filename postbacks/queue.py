@@ -80,7 +80,7 @@ class Taken(msgspec.Struct, frozen=True):
     started_at: datetime
     duration_ms: int
     head: str
-    events: str
+    events: bytes
     longest: int
     status_code: int | None
     answer: str

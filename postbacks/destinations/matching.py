@@ -12,6 +12,7 @@ import re
 import socket
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from typing import Any
 
 import msgspec
 
@@ -28,10 +29,11 @@ DAY = 86400.0
 HOUR = 3600.0
 
 
-class Known(msgspec.Struct, frozen=True, gc=False):
+class Known(msgspec.Struct, gc=False):
     """The facts ad platforms are told of, all of them text; what is not known is empty. Reads like the mapping it is made of.
 
-    In the order in which jsonb keeps its keys, which is the order in which they are decoded quickest.
+    In the order in which jsonb keeps its keys, which is the order in which they are decoded quickest. `told`, no fact, is
+    where a connection keeps the event it made of them.
     """
 
     ip: str = msgspec.field(name="_ip", default="")
@@ -50,6 +52,7 @@ class Known(msgspec.Struct, frozen=True, gc=False):
     landing_url: str = msgspec.field(name="_landing_url", default="")
     amount_gross: str = ""
     external_click_id: str = ""
+    told: Any = msgspec.field(name="(told)", default=None)  # a name no fact has
 
     def __getitem__(self, name: str) -> str:
         found: str = getattr(self, _FIELDS[name])
@@ -66,9 +69,10 @@ def known(facts: Known | Mapping[str, str]) -> Known:
 
 def harmless(events: Sequence[Known]) -> bool:
     """Whether nothing in them is named like a secret, as a page's parameter may be. No for some where nothing is."""
-    parts = [f"{one.fbc}{one.fbp}{one.ttp}{one.scid}{one.sccid}{one.fbclid}{one.ttclid}" for one in events]
+    once = {f"{one.ttp}{one.scid}{one.sccid}{one.ttclid}{one.fbc}" for one in events}
     return (
-        "=" not in "".join(parts)
+        "=" not in "".join([f"{one.fbp}{one.fbclid}" for one in events])
+        and "=" not in "".join(once)
         and harmless_urls([one.landing_url for one in events])
         and harmless_urls({one.referrer for one in events})
         and all(map(harmless_text, {one.user_agent for one in events}))
@@ -142,8 +146,19 @@ def token(value: str) -> str | None:
     return value
 
 
-def page(value: str) -> str | None:
-    """An absolute http(s) URL; None for what is none."""
+def page(facts: Known) -> str | None:
+    """The page of the click: an absolute http(s) URL; None when not known."""
+    value = facts.landing_url
+    return value if value and _PAGE(value) else None
+
+
+def referrer(facts: Known) -> str | None:
+    """Where the click was made, likewise."""
+    return _page(facts.referrer)  # sites name themselves and no more, and there are few
+
+
+@lru_cache(maxsize=4096)
+def _page(value: str) -> str | None:
     return value if value and _PAGE(value) else None
 
 

@@ -101,7 +101,7 @@ class Meta(Pixel):
         # The rest, alone or with one another, matches nobody; a batch with such an event is refused (capi spec 1.5).
         if not (user.client_ip_address or user.fbc or user.fbp or user.external_id):
             raise ValueError("nothing is known of the click that Meta could match a person by")
-        page = matching.page(facts.landing_url)
+        page = matching.page(facts)
         if page is None:
             raise ValueError("no page is known of the click, and Meta needs one for website events")
         return Event(
@@ -110,7 +110,7 @@ class Meta(Pixel):
             event_id=item.event_id,
             action_source="website",
             event_source_url=page,
-            referrer_url=matching.page(facts.referrer),
+            referrer_url=matching.referrer(facts),
             user_data=user,
             custom_data=worth,
         )
@@ -119,12 +119,12 @@ class Meta(Pixel):
         """The request. The token comes first in the body, where the log's excerpt is masked."""
         assert isinstance(self.config, MetaConfig)
         events, harmless = self.written(items)
-        body: dict[str, Any] = {"access_token": self.token, "data": events}
+        body: dict[str, Any] = {"access_token": self.token, "data": msgspec.Raw(events)}
         if self.config.test_event_code:
             body["test_event_code"] = self.config.test_event_code
         url = f"{self.base_url}/{self.config.version}/{self.config.pixel_id}/events"
         headers = {"Content-Type": "application/json"}
-        return Request("POST", url, headers, msgspec.json.encode(body), bytes(events), harmless)
+        return Request("POST", url, headers, msgspec.json.encode(body), events, harmless)
 
     def judge(self, items: Sequence[Item], answer: Answer) -> list[Verdict]:
         """By the body (capi spec 1.9)."""

@@ -20,7 +20,6 @@ from postbacks.verdicts import Verdict, parse_retry_after
 DEDUP_SECONDS = 48 * 3600.0 - 600.0  # platforms recognise a repeated event id for 48 hours (capi spec 0)
 MARGIN_SECONDS = 300.0  # a batch waits, travels, and meets another clock
 CURRENCY = "USD"
-MOST_KEPT = 8192  # events written and not sent yet, per connection
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -88,7 +87,6 @@ class Pixel(Plain, ABC):
         self.token = checked_token(secrets)
         self.secrets = secret_forms(self.token)
         self.base_url = base_url
-        self._written: dict[int, tuple[Item, msgspec.Struct]] = {}
         self._moment: datetime | None = None
         self._moment_seconds = 0.0
         self.event_names = event_names(self.names, config.events)
@@ -124,7 +122,9 @@ class Pixel(Plain, ABC):
                 return Verdict("skipped", "not a purchase: a subscription's own transaction is told as new_subscriber")
             return Verdict("skipped", f"{ours} is off on this connection")
         at = item.occurred_at.timestamp()
-        age = self._seconds(now) - at
+        if now is not self._moment:  # a batch is screened at one
+            self._moment, self._moment_seconds = now, now.timestamp()
+        age = self._moment_seconds - at
         if age > self.oldest - MARGIN_SECONDS:
             words = f"{age / 86400:.1f} days old: {self.names.platform} takes events of the last {self.oldest / 86400:.0f} days"
             return Verdict("permanent", words)
@@ -135,28 +135,23 @@ class Pixel(Plain, ABC):
         if amount is not None and amount < 0:
             return Verdict("permanent", "the amount is negative: nothing was bought")
         try:
-            written = self._write(item, facts, name, amount, at, age)
+            # Screening and rendering need the same event: making it costs more than all else of a delivery.
+            facts.told = self._write(item, facts, name, amount, at, age)
         except ValueError as error:
             return Verdict("permanent", str(error))
-        if len(self._written) >= MOST_KEPT:  # of batches that were given back
-            self._written.clear()
-        # Screening and rendering need the same event: making it costs more than all else of a delivery.
-        self._written[id(item)] = (item, written)
         return None
 
-    def written(self, items: Sequence[Item]) -> tuple[msgspec.Raw, bool]:
+    def written(self, items: Sequence[Item]) -> tuple[bytes, bool]:
         """The events of a batch as a JSON array, in order, and whether all are harmless in a log; all have been screened."""
-        events: list[msgspec.Struct] = []
-        for item in items:
-            kept = self._written.pop(id(item), None)
-            events.append(kept[1] if kept is not None and kept[0] is item else self._again(item))
-        return msgspec.Raw(msgspec.json.encode(events)), harmless([known(item.facts) for item in items])
+        facts = [known(item.facts) for item in items]
+        events = [one.told or self._anew(item, one) for item, one in zip(items, facts, strict=True)]
+        return msgspec.json.encode(events), harmless(facts)
 
-    def _again(self, item: Item) -> msgspec.Struct:
-        facts, at = known(item.facts), item.occurred_at.timestamp()
+    def _anew(self, item: Item, facts: Known) -> msgspec.Struct:
+        at = item.occurred_at.timestamp()
         course = self._courses[our_event(item.event_type, facts.purchase)]
         amount = value(facts) if course.with_value else None
-        return self._write(item, facts, course.name, amount, at, self._seconds(self.clock()) - at)
+        return self._write(item, facts, course.name, amount, at, self.clock().timestamp() - at)
 
     def _write(
         self, item: Item, facts: Known, name: str, amount: float | None, at: float, age: float
@@ -164,12 +159,6 @@ class Pixel(Plain, ABC):
         worth = None if amount is None else Worth(amount, CURRENCY)  # spec section 7
         # A clock of ours that runs ahead puts nothing into the future.
         return self.event(item, facts, name, worth, int(at if age > 0 else at + age), at + age)
-
-    def _seconds(self, now: datetime) -> float:
-        """Unix seconds; a batch is screened at one moment."""
-        if now is not self._moment:
-            self._moment, self._moment_seconds = now, now.timestamp()
-        return self._moment_seconds
 
 
 def document(answer: Answer) -> dict[str, Any] | None:

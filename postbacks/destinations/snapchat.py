@@ -85,7 +85,7 @@ class Snapchat(Pixel):
         )
         if user.client_ip_address is None or user.client_user_agent is None:
             raise ValueError("Snapchat needs the click's address and user agent, and they are not known")
-        page = matching.page(facts.landing_url)
+        page = matching.page(facts)
         if page is None:
             raise ValueError("no page is known of the click, and Snapchat needs one for web events")
         if worth is not None and name in self.purchases:
@@ -98,8 +98,8 @@ class Snapchat(Pixel):
         path = "/events/validate" if self.validating else "/events"
         url = f"{self.base_url}/v3/{self.config.pixel_id}{path}?access_token={quote(self.token, safe='')}"
         events, harmless = self.written(items)
-        body = msgspec.json.encode({"data": events})
-        return Request("POST", url, {"Content-Type": "application/json"}, body, bytes(events), harmless)
+        body = msgspec.json.encode({"data": msgspec.Raw(events)})
+        return Request("POST", url, {"Content-Type": "application/json"}, body, events, harmless)
 
     def judge(self, items: Sequence[Item], answer: Answer) -> list[Verdict]:
         """By `status` in the body first: INVALID can arrive inside a 200 (capi spec 3.6)."""

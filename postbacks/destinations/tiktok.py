@@ -92,10 +92,10 @@ class TikTok(Pixel):
         )
         if not (user.ttclid or user.ttp or user.external_id or user.ip):
             raise ValueError("nothing is known of the click that TikTok could match a person by")
-        page = matching.page(facts.landing_url)
+        page = matching.page(facts)
         if page is None:
             raise ValueError("no page is known of the click, and TikTok needs one for web events")
-        shown = Page(page, matching.page(facts.referrer))
+        shown = Page(page, matching.referrer(facts))
         return Event(name, at, item.event_id, user, shown, worth)
 
     def render(self, items: Sequence[Item]) -> Request:
@@ -104,10 +104,10 @@ class TikTok(Pixel):
         body: dict[str, Any] = {"event_source": "web", "event_source_id": self.config.pixel_id}
         if self.config.test_event_code:
             body["test_event_code"] = self.config.test_event_code
-        body["data"] = events
+        body["data"] = msgspec.Raw(events)
         headers = {"Content-Type": "application/json", "Access-Token": self.token}
         url = self.base_url + PATH
-        return Request("POST", url, headers, msgspec.json.encode(body), bytes(events), harmless)
+        return Request("POST", url, headers, msgspec.json.encode(body), events, harmless)
 
     def judge(self, items: Sequence[Item], answer: Answer) -> list[Verdict]:
         """By `code` (capi spec 2.6)."""
