@@ -10,6 +10,7 @@ import hashlib
 import math
 import re
 import socket
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -67,15 +68,22 @@ def known(facts: Known | Mapping[str, str]) -> Known:
     return facts if type(facts) is Known else msgspec.convert(facts, Known)  # a struct's metaclass makes isinstance dear
 
 
-def harmless(events: Sequence[Known]) -> bool:
-    """Whether nothing in them is named like a secret, as a page's parameter may be. No for some where nothing is."""
-    once = {f"{one.ttp}{one.scid}{one.sccid}{one.ttclid}{one.fbc}" for one in events}
-    return (
-        "=" not in "".join([f"{one.fbp}{one.fbclid}" for one in events])
-        and "=" not in "".join(once)
-        and harmless_urls([one.landing_url for one in events])
-        and harmless_urls({one.referrer for one in events})
-        and all(map(harmless_text, {one.user_agent for one in events}))
+def harmless(events: Sequence[Known], written: bytes) -> bool:
+    """Whether nothing that was written of these is named like a secret, as a page's parameter may be.
+
+    A name is what stands before an equals sign: those of the pages are judged, each once, and there must be no others. No for
+    some where nothing is.
+    """
+    pages = "\n".join([one.landing_url for one in events])
+    if not harmless_urls(pages):
+        return False
+    others = written.count(b"=") - pages.count("=")
+    if others == 0:
+        return True
+    # Some apps' user agents have them.
+    agents = Counter([one.user_agent for one in events])
+    return others == sum([agent.count("=") * count for agent, count in agents.items()]) and all(
+        map(harmless_text, agents)
     )
 
 

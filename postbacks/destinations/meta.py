@@ -118,13 +118,11 @@ class Meta(Pixel):
     def render(self, items: Sequence[Item]) -> Request:
         """The request. The token comes first in the body, where the log's excerpt is masked."""
         assert isinstance(self.config, MetaConfig)
-        events, harmless = self.written(items)
-        body: dict[str, Any] = {"access_token": self.token, "data": msgspec.Raw(events)}
+        fields = {"access_token": self.token}
         if self.config.test_event_code:
-            body["test_event_code"] = self.config.test_event_code
+            fields["test_event_code"] = self.config.test_event_code
         url = f"{self.base_url}/{self.config.version}/{self.config.pixel_id}/events"
-        headers = {"Content-Type": "application/json"}
-        return Request("POST", url, headers, msgspec.json.encode(body), events, harmless)
+        return self.request(url, {"Content-Type": "application/json"}, fields, items)
 
     def judge(self, items: Sequence[Item], answer: Answer) -> list[Verdict]:
         """By the body (capi spec 1.9)."""

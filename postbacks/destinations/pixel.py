@@ -141,11 +141,13 @@ class Pixel(Plain, ABC):
             return Verdict("permanent", str(error))
         return None
 
-    def written(self, items: Sequence[Item]) -> tuple[bytes, bool]:
-        """The events of a batch as a JSON array, in order, and whether all are harmless in a log; all have been screened."""
+    def request(self, url: str, headers: Mapping[str, str], fields: Mapping[str, str], items: Sequence[Item]) -> Request:
+        """The request: `fields`, and as `data` the events, in order; all have been screened."""
         facts = [known(item.facts) for item in items]
         events = [one.told or self._anew(item, one) for item, one in zip(items, facts, strict=True)]
-        return msgspec.json.encode(events), harmless(facts)
+        data = msgspec.json.encode(events)
+        before = msgspec.json.encode(fields)[:-1] + (b',"data":' if fields else b'"data":')
+        return Request("POST", url, headers, b"".join((before, data, b"}")), data, harmless(facts, data))
 
     def _anew(self, item: Item, facts: Known) -> msgspec.Struct:
         at = item.occurred_at.timestamp()

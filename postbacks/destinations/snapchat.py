@@ -97,9 +97,7 @@ class Snapchat(Pixel):
         """The request. Snapchat takes its token in the URL only; logs show it masked."""
         path = "/events/validate" if self.validating else "/events"
         url = f"{self.base_url}/v3/{self.config.pixel_id}{path}?access_token={quote(self.token, safe='')}"
-        events, harmless = self.written(items)
-        body = msgspec.json.encode({"data": msgspec.Raw(events)})
-        return Request("POST", url, {"Content-Type": "application/json"}, body, events, harmless)
+        return self.request(url, {"Content-Type": "application/json"}, {}, items)
 
     def judge(self, items: Sequence[Item], answer: Answer) -> list[Verdict]:
         """By `status` in the body first: INVALID can arrive inside a 200 (capi spec 3.6)."""

@@ -100,14 +100,11 @@ class TikTok(Pixel):
 
     def render(self, items: Sequence[Item]) -> Request:
         """The request."""
-        events, harmless = self.written(items)
-        body: dict[str, Any] = {"event_source": "web", "event_source_id": self.config.pixel_id}
+        fields = {"event_source": "web", "event_source_id": self.config.pixel_id}
         if self.config.test_event_code:
-            body["test_event_code"] = self.config.test_event_code
-        body["data"] = msgspec.Raw(events)
+            fields["test_event_code"] = self.config.test_event_code
         headers = {"Content-Type": "application/json", "Access-Token": self.token}
-        url = self.base_url + PATH
-        return Request("POST", url, headers, msgspec.json.encode(body), events, harmless)
+        return self.request(self.base_url + PATH, headers, fields, items)
 
     def judge(self, items: Sequence[Item], answer: Answer) -> list[Verdict]:
         """By `code` (capi spec 2.6)."""
