@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-import socket
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from socket import AF_INET, AF_INET6, inet_pton
 from typing import Any
 
 import msgspec
@@ -20,7 +20,7 @@ import msgspec
 from postbacks.redaction import harmless_text, harmless_urls
 
 _FBC = re.compile(r"fb\.\d\.(\d{13})\.([^\s.]+)(?:\.\S+)?")
-_FBP = re.compile(r"fb\.\d\.\d{13}\.\d+(?:\.\S+)?")
+_FBP = re.compile(r"fb\.[0-9]\.[0-9]{13}\.[0-9]+(?:\.\S+)?").fullmatch
 _PAGE = re.compile(r"https?://[^\s/]\S*").fullmatch
 _DIGEST = re.compile(r"[0-9a-fA-F]{64}")
 _COUNTRY = re.compile(r"[a-z]{2}")
@@ -89,14 +89,15 @@ def harmless(events: Sequence[Known], written: bytes) -> bool:
 
 def sha256(text: str) -> str:
     """Lower-case hex SHA-256 of a text that is normalised already."""
-    encoded = text.encode() if text.isascii() else text.encode("utf-8", "replace")
-    return hashlib.sha256(encoded).hexdigest()
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
 
 
 def external_id(facts: Known) -> str | None:
     """SHA-256 of the trimmed, lower-cased ecid (spec section 11); None without one."""
     text = facts.external_click_id.strip().lower()
-    return sha256(text) if text else None
+    if text.isascii():
+        return hashlib.sha256(text.encode()).hexdigest() if text else None
+    return sha256(text)
 
 
 def fbc(facts: Known, now: float) -> str | None:
@@ -108,42 +109,38 @@ def fbc(facts: Known, now: float) -> str | None:
     kept = _FBC.fullmatch(cookie) if cookie else None
     if kept is not None and (not fbclid or kept[2] == fbclid):
         made = kept[1]
-    else:
-        if not fbclid:
-            return None
+    elif fbclid:
         made = facts.click_ms
         cookie = f"fb.1.{made}.{fbclid}"
         # Most are plain, and need no look at every letter.
         plain = fbclid.isalnum() and len(made) == 13 and made.isdecimal()
         if not plain and _FBC.fullmatch(cookie) is None:
             return None
-    age = now - int(made) / 1000
+    else:
+        return None
+    age = now - float(made) / 1000
     return cookie if -DAY + HOUR < age < FBC_DAYS * DAY - HOUR else None
 
 
 def fbp(facts: Known) -> str | None:
     """Meta's browser id from its cookie."""
     value = facts.fbp
-    return value if value and _FBP.fullmatch(value) else None
+    return value if value and _FBP(value) else None
 
 
 def address(facts: Known) -> str | None:
     """The click's IP address."""
     value = facts.ip
     try:
-        socket.inet_pton(socket.AF_INET6 if ":" in value else socket.AF_INET, value)
+        inet_pton(AF_INET6 if ":" in value else AF_INET, value)
     except (OSError, ValueError):
         return None
     return value
 
 
-def agent(facts: Known) -> str | None:
-    """The click's user agent as it came; None when absent or a digest."""
-    return _clear(facts.user_agent)  # few devices make most clicks
-
-
 @lru_cache(maxsize=4096)
-def _clear(value: str) -> str | None:
+def agent(value: str) -> str | None:
+    """A user agent as it came; None when absent or a digest. Few devices make most clicks."""
     return value if value.strip() and not _DIGEST.fullmatch(value) else None
 
 
@@ -160,36 +157,24 @@ def page(facts: Known) -> str | None:
     return value if value and _PAGE(value) else None
 
 
-def referrer(facts: Known) -> str | None:
-    """Where the click was made, likewise."""
-    return _page(facts.referrer)  # sites name themselves and no more, and there are few
-
-
 @lru_cache(maxsize=4096)
-def _page(value: str) -> str | None:
+def referrer(value: str) -> str | None:
+    """Where the click was made, likewise. Sites name themselves and no more, and there are few."""
     return value if value and _PAGE(value) else None
 
 
-def country(facts: Known) -> str | None:
-    """Two lower-case letters."""
-    return _country(facts.country)
-
-
 @lru_cache(maxsize=1024)
-def _country(text: str) -> str | None:
+def country(text: str) -> str | None:
+    """Two lower-case letters."""
     value = text.lower()
     return value if _COUNTRY.fullmatch(value) and value not in _NO_COUNTRY else None
 
 
 @lru_cache(maxsize=1024)
-def _hashed_country(text: str) -> str | None:
-    value = _country(text)
-    return None if value is None else sha256(value)
-
-
-def hashed_country(facts: Known) -> str | None:
+def hashed_country(text: str) -> str | None:
     """SHA-256 of the country's two lower-case letters."""
-    return _hashed_country(facts.country)
+    value = country(text)
+    return None if value is None else sha256(value)
 
 
 def value(facts: Known) -> float | None:

@@ -87,7 +87,7 @@ class Meta(Pixel):
 
     def event(self, item: Item, facts: Known, name: str, worth: Worth | None, at: int, now: float) -> Event:
         """One event. Raises ValueError when Meta is known to refuse it."""
-        agent, country = matching.agent(facts), matching.hashed_country(facts)
+        agent = matching.agent(facts.user_agent)
         if agent is None:
             raise ValueError("no user agent is known of the click, and Meta needs it for website events")
         user = User(
@@ -96,7 +96,7 @@ class Meta(Pixel):
             matching.fbc(facts, now),
             matching.fbp(facts),
             matching.external_id(facts),
-            country,
+            matching.hashed_country(facts.country),
         )
         # The rest, alone or with one another, matches nobody; a batch with such an event is refused (capi spec 1.5).
         if not (user.client_ip_address or user.fbc or user.fbp or user.external_id):
@@ -110,7 +110,7 @@ class Meta(Pixel):
             event_id=item.event_id,
             action_source="website",
             event_source_url=page,
-            referrer_url=matching.referrer(facts),
+            referrer_url=matching.referrer(facts.referrer),
             user_data=user,
             custom_data=worth,
         )

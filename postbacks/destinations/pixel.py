@@ -11,7 +11,7 @@ from urllib.parse import quote
 import msgspec
 
 from postbacks.destinations.base import Item, Plain
-from postbacks.destinations.mapping import WITH_VALUE, Choice, Names, event_names, event_types, our_event
+from postbacks.destinations.mapping import PURCHASES, WITH_VALUE, Choice, Names, event_names, event_types, our_event
 from postbacks.destinations.matching import Known, harmless, known, value
 from postbacks.egress import Answer, Request
 from postbacks.schema import ConfigError
@@ -87,6 +87,9 @@ class Pixel(Plain, ABC):
         self.token = checked_token(secrets)
         self.secrets = secret_forms(self.token)
         self.base_url = base_url
+        self._latest = self.oldest - MARGIN_SECONDS
+        # Screening and rendering need the same event, and making it costs more than all else of a delivery: it is kept with
+        # the facts. A moment's seconds are kept here.
         self._moment: datetime | None = None
         self._moment_seconds = 0.0
         self.event_names = event_names(self.names, config.events)
@@ -114,32 +117,36 @@ class Pixel(Plain, ABC):
 
     def screen(self, item: Item, now: datetime) -> Verdict | None:
         """What is switched off is skipped; what the platform is known to refuse is refused here, with the reason."""
-        facts = known(item.facts)
-        ours = our_event(item.event_type, facts.purchase)
+        # Nothing here is called for every event that can be looked up or told apart in place: a batch has a thousand of them.
+        facts = item.facts if type(item.facts) is Known else known(item.facts)
+        ours = PURCHASES.get(facts.purchase) if item.event_type == "new_transaction" else item.event_type
         course = self._courses.get(ours)
         if course is None:
-            if ours is None:
-                return Verdict("skipped", "not a purchase: a subscription's own transaction is told as new_subscriber")
-            return Verdict("skipped", f"{ours} is off on this connection")
-        at = item.occurred_at.timestamp()
+            return self._skipped(item, facts)
         if now is not self._moment:  # a batch is screened at one
             self._moment, self._moment_seconds = now, now.timestamp()
-        age = self._moment_seconds - at
-        if age > self.oldest - MARGIN_SECONDS:
-            words = f"{age / 86400:.1f} days old: {self.names.platform} takes events of the last {self.oldest / 86400:.0f} days"
+        at, seconds = item.occurred_at.timestamp(), self._moment_seconds
+        if seconds - at > self._latest:
+            words = f"{(seconds - at) / 86400:.1f} days old: {self.names.platform} takes events of the last {self.oldest / 86400:.0f} days"
             return Verdict("permanent", words)
         name, with_value, bought = course
         amount = value(facts) if with_value else None
-        if bought and amount is None:
-            return Verdict("permanent", f"{name} needs an amount, and this event has none")
-        if amount is not None and amount < 0:
+        if amount is None:
+            if bought:
+                return Verdict("permanent", f"{name} needs an amount, and this event has none")
+        elif amount < 0:
             return Verdict("permanent", "the amount is negative: nothing was bought")
         try:
-            # Screening and rendering need the same event: making it costs more than all else of a delivery.
-            facts.told = self._write(item, facts, name, amount, at, age)
+            facts.told = self._write(item, facts, name, amount, at, seconds)
         except ValueError as error:
             return Verdict("permanent", str(error))
         return None
+
+    def _skipped(self, item: Item, facts: Known) -> Verdict:
+        ours = our_event(item.event_type, facts.purchase)
+        if ours is None:
+            return Verdict("skipped", "not a purchase: a subscription's own transaction is told as new_subscriber")
+        return Verdict("skipped", f"{ours} is off on this connection")
 
     def request(self, url: str, headers: Mapping[str, str], fields: Mapping[str, str], items: Sequence[Item]) -> Request:
         """The request: `fields`, and as `data` the events, in order; all have been screened."""
@@ -150,17 +157,16 @@ class Pixel(Plain, ABC):
         return Request("POST", url, headers, b"".join((before, data, b"}")), data, harmless(facts, data))
 
     def _anew(self, item: Item, facts: Known) -> msgspec.Struct:
-        at = item.occurred_at.timestamp()
         course = self._courses[our_event(item.event_type, facts.purchase)]
         amount = value(facts) if course.with_value else None
-        return self._write(item, facts, course.name, amount, at, self.clock().timestamp() - at)
+        return self._write(item, facts, course.name, amount, item.occurred_at.timestamp(), self.clock().timestamp())
 
     def _write(
-        self, item: Item, facts: Known, name: str, amount: float | None, at: float, age: float
+        self, item: Item, facts: Known, name: str, amount: float | None, at: float, now: float
     ) -> msgspec.Struct:
         worth = None if amount is None else Worth(amount, CURRENCY)  # spec section 7
         # A clock of ours that runs ahead puts nothing into the future.
-        return self.event(item, facts, name, worth, int(at if age > 0 else at + age), at + age)
+        return self.event(item, facts, name, worth, int(at if at < now else now), now)
 
 
 def document(answer: Answer) -> dict[str, Any] | None:

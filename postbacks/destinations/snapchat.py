@@ -77,11 +77,11 @@ class Snapchat(Pixel):
         """One event. Raises ValueError when Snapchat is known to refuse it."""
         user = User(
             matching.address(facts),
-            matching.agent(facts),
+            matching.agent(facts.user_agent),
             matching.token(facts.sccid),
             matching.token(facts.scid),
             matching.external_id(facts),
-            matching.hashed_country(facts),
+            matching.hashed_country(facts.country),
         )
         if user.client_ip_address is None or user.client_user_agent is None:
             raise ValueError("Snapchat needs the click's address and user agent, and they are not known")

@@ -87,15 +87,15 @@ class TikTok(Pixel):
             matching.token(facts.ttp),
             matching.external_id(facts),
             matching.address(facts),
-            matching.agent(facts),
-            matching.country(facts),
+            matching.agent(facts.user_agent),
+            matching.country(facts.country),
         )
         if not (user.ttclid or user.ttp or user.external_id or user.ip):
             raise ValueError("nothing is known of the click that TikTok could match a person by")
         page = matching.page(facts)
         if page is None:
             raise ValueError("no page is known of the click, and TikTok needs one for web events")
-        shown = Page(page, matching.referrer(facts))
+        shown = Page(page, matching.referrer(facts.referrer))
         return Event(name, at, item.event_id, user, shown, worth)
 
     def render(self, items: Sequence[Item]) -> Request:
