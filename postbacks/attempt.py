@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import msgspec
 import structlog
@@ -131,8 +131,10 @@ def _each(head: str, events: Sequence[str]) -> Iterator[str]:
 def taken(tried: Tried, claims: list[Claimed]) -> Taken:
     """What an attempt means for a batch it found taken whole."""
     verdict = tried.verdicts[0]
+    # One text: as arrays, PostgreSQL's client would look at the type of every element.
+    keys = [(claimed.event_id, claimed.day, claimed.lease_token, claimed.attempts + 1) for claimed in claims]
     return Taken(
-        claims, verdict.outcome, verdict.words, tried.started_at, tried.duration_ms, tried.head, tried.events, BODY_CAP,
+        claims[0].destination_id, len(claims), msgspec.json.encode(keys).decode(), verdict.outcome, verdict.words, tried.started_at, tried.duration_ms, tried.head, tried.events, BODY_CAP,
         tried.status_code, tried.answer,
     )  # fmt: skip
 
@@ -140,13 +142,14 @@ def taken(tried: Tried, claims: list[Claimed]) -> Taken:
 def apart(batch: Taken) -> list[Finished]:
     """The same, delivery by delivery."""
     decision = RetryDecision("delivered", 0.0, True, batch.words)
-    requests = _each(batch.head, texts(batch.events))
+    keys = msgspec.json.decode(batch.keys, type=list[tuple[str, date, str, int]])
     return [
         Finished(
-            claimed, decision, batch.outcome, batch.words, batch.started_at, batch.duration_ms, request,
-            batch.status_code, batch.answer,
+            Claimed(event_id, batch.destination_id, day, attempt - 1, 0, token, "", 0.0, None),
+            decision, batch.outcome, batch.words, batch.started_at, batch.duration_ms, request, batch.status_code,
+            batch.answer,
         )  # fmt: skip
-        for claimed, request in zip(batch.claims, requests, strict=True)
+        for (event_id, day, token, attempt), request in zip(keys, _each(batch.head, texts(batch.events)), strict=True)
     ]
 
 

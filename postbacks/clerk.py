@@ -43,7 +43,7 @@ class Clerk:
 
     @property
     def _unsettled(self) -> int:
-        return len(self._finished) + sum(len(batch.claims) for batch in self._taken)
+        return len(self._finished) + sum(batch.count for batch in self._taken)
 
     def settle(self, finished: Finished) -> None:
         """Settle a delivery and log its attempt, soon."""
@@ -61,8 +61,8 @@ class Clerk:
         """The same of a batch that was taken whole."""
         self._log.debug(
             "delivery.attempted",
-            events=len(batch.claims),
-            destination_id=batch.claims[0].destination_id,
+            events=batch.count,
+            destination_id=batch.destination_id,
             outcome=batch.outcome,
         )
         self._taken.append(batch)
@@ -149,7 +149,7 @@ class Clerk:
         except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError):
             await self._complete_one_by_one(apart(batch))
             return
-        _warn_of_lost(len(batch.claims) - settled, again)
+        _warn_of_lost(batch.count - settled, again)
 
     async def _complete_one_by_one(self, batch: list[Finished]) -> None:
         """One row PostgreSQL refuses must not hold up the others: its attempt is logged without its texts."""
