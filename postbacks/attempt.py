@@ -116,7 +116,7 @@ def texts(events: bytes) -> list[str]:
 def _masked(request: Request, secrets: Sequence[str]) -> bytes:
     """What a batch says of each event: a log that showed every event the batch's beginning would show the wrong one."""
     events = request.events
-    if request.harmless and not any([len(one) >= SHORTEST_SECRET and one.encode() in events for one in secrets]):
+    if request.harmless and not any(len(one) >= SHORTEST_SECRET and one.encode() in events for one in secrets):
         return events
     return msgspec.json.encode([storable(text, EVENT_CAP) for text in redact_all(texts(events), secrets)])
 
@@ -146,9 +146,15 @@ def apart(batch: Taken) -> list[Finished]:
     return [
         Finished(
             Claimed(event_id, batch.destination_id, day, attempt - 1, 0, token, "", 0.0, None),
-            decision, batch.outcome, batch.words, batch.started_at, batch.duration_ms, request, batch.status_code,
+            decision,
+            batch.outcome,
+            batch.words,
+            batch.started_at,
+            batch.duration_ms,
+            request,
+            batch.status_code,
             batch.answer,
-        )  # fmt: skip
+        )
         for (event_id, day, token, attempt), request in zip(keys, _each(batch.head, texts(batch.events)), strict=True)
     ]
 

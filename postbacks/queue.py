@@ -162,7 +162,9 @@ def _decoder(kind: str) -> msgspec.json.Decoder[list[Claimed]]:
         bases=(Item,), frozen=True, array_like=True, gc=False,
     )  # fmt: skip
     fields = {one.name: item | None if one.name == "item" else one.type for one in msgspec.structs.fields(Claimed)}
-    claimed = msgspec.defstruct("Claimed", list(fields.items()), bases=(Claimed,), frozen=True, array_like=True, gc=False)
+    claimed = msgspec.defstruct(
+        "Claimed", list(fields.items()), bases=(Claimed,), frozen=True, array_like=True, gc=False
+    )
     return msgspec.json.Decoder(list[claimed])  # type: ignore[valid-type]
 
 
@@ -179,7 +181,9 @@ class Queue:
     async def claim(self, takes: Mapping[str, int], lease_seconds: float) -> list[Claimed]:
         """Lease up to so many due deliveries per destination, each one's oldest first. Committed when this returns."""
         token = uuid.uuid4().hex
-        rows = await self._pool.fetch(SQL["claim"], list(takes), list(takes.values()), lease_seconds, token, *SPARED_BY_KIND)
+        rows = await self._pool.fetch(
+            SQL["claim"], list(takes), list(takes.values()), lease_seconds, token, *SPARED_BY_KIND
+        )
         return [claimed for row in rows for claimed in _decoder(row["kind"]).decode(row["claims"])]
 
     async def destinations(self, ids: Sequence[str]) -> list[Row]:

@@ -65,7 +65,9 @@ _FIELDS = {field.encode_name: field.name for field in msgspec.structs.fields(Kno
 
 def known(facts: Known | Mapping[str, str]) -> Known:
     """An event's facts, decoded as these or not."""
-    return facts if type(facts) is Known else msgspec.convert(facts, Known)  # a struct's metaclass makes isinstance dear
+    return (
+        facts if type(facts) is Known else msgspec.convert(facts, Known)
+    )  # a struct's metaclass makes isinstance dear
 
 
 def harmless(events: Sequence[Known], written: bytes) -> bool:

@@ -118,7 +118,9 @@ class Pixel(Plain, ABC):
     def screen(self, item: Item, now: datetime) -> Verdict | None:
         """What is switched off is skipped; what the platform is known to refuse is refused here, with the reason."""
         # Nothing here is called for every event that can be looked up or told apart in place: a batch has a thousand of them.
-        facts = item.facts if type(item.facts) is Known else known(item.facts)
+        facts: Any = item.facts
+        if type(facts) is not Known:
+            facts = known(facts)
         ours = PURCHASES.get(facts.purchase) if item.event_type == "new_transaction" else item.event_type
         course = self._courses.get(ours)
         if course is None:
@@ -148,7 +150,9 @@ class Pixel(Plain, ABC):
             return Verdict("skipped", "not a purchase: a subscription's own transaction is told as new_subscriber")
         return Verdict("skipped", f"{ours} is off on this connection")
 
-    def request(self, url: str, headers: Mapping[str, str], fields: Mapping[str, str], items: Sequence[Item]) -> Request:
+    def request(
+        self, url: str, headers: Mapping[str, str], fields: Mapping[str, str], items: Sequence[Item]
+    ) -> Request:
         """The request: `fields`, and as `data` the events, in order; all have been screened."""
         facts = [known(item.facts) for item in items]
         events = [one.told or self._anew(item, one) for item, one in zip(items, facts, strict=True)]

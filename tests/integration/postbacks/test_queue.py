@@ -80,6 +80,19 @@ async def test_settling_looks_its_rows_up_by_key(backlog: Pool) -> None:
     assert {node["Node Type"] for node in read} == {"ModifyTable", "Index Scan"}
 
 
+async def test_settling_a_batch_looks_its_rows_up_by_key(backlog: Pool) -> None:
+    await backlog.execute("ANALYZE deliveries")
+    today = datetime.now(UTC).date()
+    keys = json.dumps([[f"evt-{n}", str(today), "t", 1] for n in range(1, 500)])
+    events = json.dumps([{"event_id": f"evt-{n}"} for n in range(1, 500)]).encode()
+    nodes = await plan(
+        backlog, SQL["complete_batch"], keys, 499, "busy", events, "", 1024, datetime.now(UTC), 1, 200, "", "delivered", "",
+        True,
+    )  # fmt: skip
+    read = [node for node in nodes if str(node.get("Relation Name", "")).startswith("deliveries")]
+    assert {node["Node Type"] for node in read} == {"ModifyTable", "Index Scan"}
+
+
 async def test_ready_names_only_destinations_with_something_due(backlog: Pool) -> None:
     assert await Queue(backlog).ready() == ["small"]
     await backlog.execute("UPDATE deliveries SET due_at = now() WHERE event_id = 'evt-77' AND destination_id = 'busy'")

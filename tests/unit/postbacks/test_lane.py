@@ -68,6 +68,18 @@ def test_it_asks_for_more_only_when_half_is_gone() -> None:
     assert made.appetite(0.0) == 2
 
 
+def test_what_was_leased_together_is_sent_in_turn() -> None:
+    made = lane()
+    made.add([claimed(number) for number in range(3)], 100.0)
+    made.add([], 100.0)
+    made.add([claimed(3)], 100.0)
+    assert made.waiting == 4
+    assert [[each.event_id for each in made.take(0.0, [])] for _ in range(2)] == [["e0"], ["e1"]]
+    assert made.waiting == 2
+    assert [each.event_id for each in made.empty()] == ["e2", "e3"]
+    assert (made.waiting, made.take(0.0, [])) == (0, [])
+
+
 def test_a_lease_too_short_to_send_under_is_given_back() -> None:
     made = lane()
     for number, usable_until in enumerate((5.0, 5.0, 50.0)):
