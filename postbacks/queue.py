@@ -6,6 +6,7 @@ import functools
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from itertools import chain
 from typing import TYPE_CHECKING, Literal
 
 import asyncpg
@@ -139,13 +140,14 @@ class _Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _spared() -> dict[str, str]:
-    """By kind, as an array in PostgreSQL's notation: template variables that are no use to it."""
-    found = {}
-    for name, kind in KINDS.items():
-        if issubclass(kind.reads, msgspec.Struct):
-            read = {field.encode_name for field in msgspec.structs.fields(kind.reads)}
-            found[name] = "{" + ",".join(variable for variable in VARIABLES if variable not in read) + "}"
-    return found
+    """By kind, as an array in PostgreSQL's notation: template variables, and facts other kinds read, that are no use to it."""
+    read = {
+        name: [field.encode_name for field in msgspec.structs.fields(kind.reads)]
+        for name, kind in KINDS.items()
+        if issubclass(kind.reads, msgspec.Struct)
+    }
+    named = dict.fromkeys([*VARIABLES, *chain.from_iterable(read.values())])
+    return {kind: "{" + ",".join(name for name in named if name not in names) + "}" for kind, names in read.items()}
 
 
 SPARED = _spared()

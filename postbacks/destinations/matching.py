@@ -10,7 +10,7 @@ import hashlib
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from socket import AF_INET, AF_INET6, inet_pton
 from typing import Any
@@ -31,20 +31,12 @@ HOUR = 3600.0
 
 
 class Known(msgspec.Struct, gc=False):
-    """The facts ad platforms are told of, all of them text; what is not known is empty. Reads like the mapping it is made of.
+    """The facts every ad platform is told of, all of them text; what is not known is empty. Reads like the mapping it is made of.
 
-    In the order in which jsonb keeps its keys, which is the order in which they are decoded quickest. `told`, no fact, is
-    where a connection keeps the event it made of them.
+    A platform adds its own click ids and cookies. `told`, no fact, is where a connection keeps the event it made of them.
     """
 
     ip: str = msgspec.field(name="_ip", default="")
-    fbc: str = msgspec.field(name="_fbc", default="")
-    fbp: str = msgspec.field(name="_fbp", default="")
-    ttp: str = msgspec.field(name="_ttp", default="")
-    scid: str = msgspec.field(name="_scid", default="")
-    sccid: str = ""
-    fbclid: str = ""
-    ttclid: str = ""
     country: str = ""
     purchase: str = ""
     click_ms: str = msgspec.field(name="_click_ms", default="")
@@ -56,18 +48,10 @@ class Known(msgspec.Struct, gc=False):
     told: Any = msgspec.field(name="(told)", default=None)  # a name no fact has
 
     def __getitem__(self, name: str) -> str:
-        found: str = getattr(self, _FIELDS[name])
+        found = getattr(self, name.removeprefix("_"), None)
+        if not isinstance(found, str):
+            raise KeyError(name)
         return found
-
-
-_FIELDS = {field.encode_name: field.name for field in msgspec.structs.fields(Known)}
-
-
-def known(facts: Known | Mapping[str, str]) -> Known:
-    """An event's facts, decoded as these or not."""
-    return (
-        facts if type(facts) is Known else msgspec.convert(facts, Known)
-    )  # a struct's metaclass makes isinstance dear
 
 
 def harmless(events: Sequence[Known], written: bytes) -> bool:
@@ -102,17 +86,16 @@ def external_id(facts: Known) -> str | None:
     return sha256(text)
 
 
-def fbc(facts: Known, now: float) -> str | None:
+def fbc(cookie: str, fbclid: str, click_ms: str, now: float) -> str | None:
     """Meta's click id with its time: the cookie while it belongs to the newest fbclid, else made from the click.
 
     None when malformed, older than 90 days or from the future (capi spec 1.6). `now` in Unix seconds.
     """
-    fbclid, cookie = facts.fbclid, facts.fbc
     kept = _FBC.fullmatch(cookie) if cookie else None
     if kept is not None and (not fbclid or kept[2] == fbclid):
         made = kept[1]
     elif fbclid:
-        made = facts.click_ms
+        made = click_ms
         cookie = f"fb.1.{made}.{fbclid}"
         # Most are plain, and need no look at every letter.
         plain = fbclid.isalnum() and len(made) == 13 and made.isdecimal()
@@ -124,10 +107,9 @@ def fbc(facts: Known, now: float) -> str | None:
     return cookie if -DAY + HOUR < age < FBC_DAYS * DAY - HOUR else None
 
 
-def fbp(facts: Known) -> str | None:
+def fbp(cookie: str) -> str | None:
     """Meta's browser id from its cookie."""
-    value = facts.fbp
-    return value if value and _FBP(value) else None
+    return cookie if cookie and _FBP(cookie) else None
 
 
 def address(facts: Known) -> str | None:

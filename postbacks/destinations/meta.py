@@ -75,9 +75,18 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, kw_only=T
     custom_data: Worth | None = None
 
 
-class Meta(Pixel):
+class Facts(Known, gc=False):
+    """What Meta is told of a click."""
+
+    fbc: str = msgspec.field(name="_fbc", default="")
+    fbp: str = msgspec.field(name="_fbp", default="")
+    fbclid: str = ""
+
+
+class Meta(Pixel[Facts]):
     """A configured Meta pixel (dataset)."""
 
+    reads = Facts
     batch_size = 1000
     oldest = 7 * matching.DAY
     purchases = frozenset({"Purchase"})
@@ -85,7 +94,7 @@ class Meta(Pixel):
     pixel_id_pattern = re.compile(r"\d{5,20}").fullmatch
     pixel_id_hint = "a pixel (dataset) id is a number: copy it from Events Manager"
 
-    def event(self, item: Item, facts: Known, name: str, worth: Worth | None, at: int, now: float) -> Event:
+    def event(self, item: Item, facts: Facts, name: str, worth: Worth | None, at: int, now: float) -> Event:
         """One event. Raises ValueError when Meta is known to refuse it."""
         agent = matching.agent(facts.user_agent)
         if agent is None:
@@ -93,8 +102,8 @@ class Meta(Pixel):
         user = User(
             matching.address(facts),
             agent,
-            matching.fbc(facts, now),
-            matching.fbp(facts),
+            matching.fbc(facts.fbc, facts.fbclid, facts.click_ms, now),
+            matching.fbp(facts.fbp),
             matching.external_id(facts),
             matching.hashed_country(facts.country),
         )
@@ -173,4 +182,4 @@ def load(config: Mapping[str, Any], secrets: Mapping[str, str], base_url: str = 
     return Meta(converted, secrets, base_url)
 
 
-KIND = Kind("meta", load, SERVICE, Known)
+KIND = Kind("meta", load, SERVICE, Facts)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 from urllib.parse import quote
 
 import msgspec
 
 from postbacks.destinations.base import Item, Plain
 from postbacks.destinations.mapping import PURCHASES, WITH_VALUE, Choice, Names, event_names, event_types, our_event
-from postbacks.destinations.matching import Known, harmless, known, value
+from postbacks.destinations.matching import Known, harmless, value
 from postbacks.egress import Answer, Request
 from postbacks.schema import ConfigError
 from postbacks.verdicts import Verdict, parse_retry_after
@@ -20,6 +20,7 @@ from postbacks.verdicts import Verdict, parse_retry_after
 DEDUP_SECONDS = 48 * 3600.0 - 600.0  # platforms recognise a repeated event id for 48 hours (capi spec 0)
 MARGIN_SECONDS = 300.0  # a batch waits, travels, and meets another clock
 CURRENCY = "USD"
+Facts = TypeVar("Facts", bound=Known)
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -66,13 +67,16 @@ class Course(NamedTuple):
     bought: bool
 
 
-class Pixel(Plain, ABC):
+class Pixel(Plain, ABC, Generic[Facts]):
     """A configured pixel. Subclasses say what one event looks like, and judge answers.
+
+    `reads`: the facts the platform is told of, as its kind reads them.
 
     `oldest`: seconds after which the platform refuses an event. `purchases`: names that need a value. `clock` is for tests.
     """
 
     dedup_seconds = DEDUP_SECONDS
+    reads: type[Facts]
     oldest: float
     purchases: frozenset[str]
     names: Names
@@ -101,7 +105,7 @@ class Pixel(Plain, ABC):
             raise ConfigError("pixel_id", self.pixel_id_hint)
 
     @abstractmethod
-    def event(self, item: Item, facts: Known, name: str, worth: Worth | None, at: int, now: float) -> msgspec.Struct:
+    def event(self, item: Item, facts: Facts, name: str, worth: Worth | None, at: int, now: float) -> msgspec.Struct:
         """One event of `data`, which happened `at` and is written `now` (Unix seconds), not before it happened.
 
         Raises ValueError saying why it cannot be sent.
@@ -119,8 +123,8 @@ class Pixel(Plain, ABC):
         """What is switched off is skipped; what the platform is known to refuse is refused here, with the reason."""
         # Nothing here is called for every event that can be looked up or told apart in place: a batch has a thousand of them.
         facts: Any = item.facts
-        if type(facts) is not Known:
-            facts = known(facts)
+        if type(facts) is not self.reads:
+            facts = self.known(item)
         ours = PURCHASES.get(facts.purchase) if item.event_type == "new_transaction" else item.event_type
         course = self._courses.get(ours)
         if course is None:
@@ -144,7 +148,13 @@ class Pixel(Plain, ABC):
             return Verdict("permanent", str(error))
         return None
 
-    def _skipped(self, item: Item, facts: Known) -> Verdict:
+    def known(self, item: Item) -> Facts:
+        """The facts of an event, read as these or as a mapping."""
+        facts: Any = item.facts
+        # A struct's metaclass makes isinstance dear.
+        return facts if type(facts) is self.reads else msgspec.convert(facts, self.reads)
+
+    def _skipped(self, item: Item, facts: Facts) -> Verdict:
         ours = our_event(item.event_type, facts.purchase)
         if ours is None:
             return Verdict("skipped", "not a purchase: a subscription's own transaction is told as new_subscriber")
@@ -154,19 +164,19 @@ class Pixel(Plain, ABC):
         self, url: str, headers: Mapping[str, str], fields: Mapping[str, str], items: Sequence[Item]
     ) -> Request:
         """The request: `fields`, and as `data` the events, in order; all have been screened."""
-        facts = [known(item.facts) for item in items]
+        facts = [self.known(item) for item in items]
         events = [one.told or self._anew(item, one) for item, one in zip(items, facts, strict=True)]
         data = msgspec.json.encode(events)
         before = msgspec.json.encode(fields)[:-1] + (b',"data":' if fields else b'"data":')
         return Request("POST", url, headers, b"".join((before, data, b"}")), data, harmless(facts, data))
 
-    def _anew(self, item: Item, facts: Known) -> msgspec.Struct:
+    def _anew(self, item: Item, facts: Facts) -> msgspec.Struct:
         course = self._courses[our_event(item.event_type, facts.purchase)]
         amount = value(facts) if course.with_value else None
         return self._write(item, facts, course.name, amount, item.occurred_at.timestamp(), self.clock().timestamp())
 
     def _write(
-        self, item: Item, facts: Known, name: str, amount: float | None, at: float, now: float
+        self, item: Item, facts: Facts, name: str, amount: float | None, at: float, now: float
     ) -> msgspec.Struct:
         worth = None if amount is None else Worth(amount, CURRENCY)  # spec section 7
         # A clock of ours that runs ahead puts nothing into the future.

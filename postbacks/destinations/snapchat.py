@@ -62,9 +62,17 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     custom_data: Worth | None = None
 
 
-class Snapchat(Pixel):
+class Facts(Known, gc=False):
+    """What Snapchat is told of a click."""
+
+    scid: str = msgspec.field(name="_scid", default="")
+    sccid: str = ""
+
+
+class Snapchat(Pixel[Facts]):
     """A configured Snap pixel. `validating`: events go to the validate URL, which counts nothing."""
 
+    reads = Facts
     batch_size = 2000
     oldest = 37 * matching.DAY
     purchases = frozenset({"PURCHASE"})
@@ -73,7 +81,7 @@ class Snapchat(Pixel):
     pixel_id_hint = "a Snap pixel id is letters, digits and dashes: copy it from Snapchat Events Manager"
     validating = False
 
-    def event(self, item: Item, facts: Known, name: str, worth: Worth | None, at: int, now: float) -> Event:
+    def event(self, item: Item, facts: Facts, name: str, worth: Worth | None, at: int, now: float) -> Event:
         """One event. Raises ValueError when Snapchat is known to refuse it."""
         user = User(
             matching.address(facts),
@@ -141,4 +149,4 @@ def load(config: Mapping[str, Any], secrets: Mapping[str, str], base_url: str = 
     return Snapchat(converted, secrets, base_url)
 
 
-KIND = Kind("snapchat", load, SERVICE, Known)
+KIND = Kind("snapchat", load, SERVICE, Facts)

@@ -70,9 +70,17 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     properties: Worth | None = None
 
 
-class TikTok(Pixel):
+class Facts(Known, gc=False):
+    """What TikTok is told of a click."""
+
+    ttp: str = msgspec.field(name="_ttp", default="")
+    ttclid: str = ""
+
+
+class TikTok(Pixel[Facts]):
     """A configured TikTok pixel."""
 
+    reads = Facts
     batch_size = 1000
     oldest = 28 * matching.DAY  # the longest click window; TikTok documents no limit (capi spec 2.5)
     purchases = frozenset({"Purchase", "CompletePayment"})
@@ -80,7 +88,7 @@ class TikTok(Pixel):
     pixel_id_pattern = re.compile(r"[A-Za-z0-9]{5,64}").fullmatch
     pixel_id_hint = "a pixel code is letters and digits: copy it from TikTok Events Manager"
 
-    def event(self, item: Item, facts: Known, name: str, worth: Worth | None, at: int, now: float) -> Event:
+    def event(self, item: Item, facts: Facts, name: str, worth: Worth | None, at: int, now: float) -> Event:
         """One event. Raises ValueError when TikTok is known to refuse it, or could match it to nobody."""
         user = User(
             matching.token(facts.ttclid),
@@ -156,4 +164,4 @@ def load(config: Mapping[str, Any], secrets: Mapping[str, str], base_url: str = 
     return TikTok(convert(config, Config), secrets, base_url)
 
 
-KIND = Kind("tiktok", load, SERVICE, Known)
+KIND = Kind("tiktok", load, SERVICE, Facts)

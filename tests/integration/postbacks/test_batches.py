@@ -10,7 +10,7 @@ import pytest
 
 from postbacks.attempt import apart
 from postbacks.clerk import Clerk
-from postbacks.destinations.matching import Known
+from postbacks.destinations.meta import Facts
 from postbacks.queue import Change, Claimed, Queue, Taken
 from tests.integration.postbacks.scene import add_destination, enqueue_all, event
 from tests.unit.postbacks.clicks import FACTS
@@ -43,8 +43,8 @@ async def test_a_kind_is_told_the_facts_it_reads(pool: Pool) -> None:
     claims = await leased(pool)
     facts = claims[0].item
     assert facts is not None
-    assert isinstance(facts.facts, Known)
-    assert facts.facts == msgspec.convert(FACTS, Known)
+    assert isinstance(facts.facts, Facts)
+    assert facts.facts == msgspec.convert(FACTS, Facts)
     sent = (await Queue(pool).claim({"url": 1}, 60.0))[0].item
     assert sent is not None
     assert sent.facts["creator_onlyfans_name"] == "Sample Creator ☀"
