@@ -171,7 +171,10 @@ def _decoder(kind: str) -> msgspec.json.Decoder[list[Claimed]]:
 
 
 class Queue:
-    """The queue, through a pool of connections. Every method raises one of DATABASE_ERRORS when the database is away."""
+    """The queue, through a pool of connections whose time zone is UTC.
+
+    Every method raises one of DATABASE_ERRORS when the database is away.
+    """
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
