@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import msgspec
 import structlog
 
 from postbacks.destinations.base import Destination, Item
 from postbacks.egress import Answer, Egress, Request, SendFailure
-from postbacks.queue import Claimed, Finished
-from postbacks.redaction import MASK, is_secret_header, redact, redact_all, storable
+from postbacks.queue import Claimed, Finished, Taken
+from postbacks.redaction import MASK, SHORTEST_SECRET, is_secret_header, redact, redact_all, storable
 from postbacks.retry import RetryDecision, RetryPolicy, decide
 from postbacks.verdicts import Verdict
 
@@ -20,6 +20,7 @@ log = structlog.get_logger()
 
 URL_CAP = 2048
 BODY_CAP = 1024
+EVENT_CAP = 8 * BODY_CAP  # of what is masked of one event; less of it is kept
 ANSWER_CAP = 2048
 WORDS_CAP = 300
 
@@ -27,7 +28,8 @@ WORDS_CAP = 300
 class Tried(msgspec.Struct, frozen=True):
     """An attempt as it went: a verdict per event, in order, and the texts for the log (`answer` is at most 2 KiB).
 
-    `requests`: of a batch, what was sent of each event; `request` then is what they share.
+    `requests`: of a batch, what was sent of each event; `request` then is what they share. Of a batch that was taken whole
+    there are `head` and `events` instead: what goes before each event, and the events, a JSON array.
     """
 
     verdicts: list[Verdict]
@@ -37,6 +39,8 @@ class Tried(msgspec.Struct, frozen=True):
     status_code: int | None
     answer: str
     requests: tuple[str, ...] = ()
+    head: str = ""
+    events: bytes = b""
 
 
 async def try_once(destination: Destination, items: Sequence[Item], egress: Egress) -> Tried:
@@ -67,14 +71,27 @@ async def try_once(destination: Destination, items: Sequence[Item], egress: Egre
         # A defect of ours must neither lose a delivery nor use up its attempts.
         log.exception("dispatcher: an attempt failed inside", event_ids=[item.event_id for item in items[:10]])
         verdicts = [Verdict("ours", f"internal error ({type(error).__name__}); see the log")] * len(items)
+    secrets, head, events = destination.secrets, "", b""
+    requests: tuple[str, ...] = ()
+    if verdicts.count(verdicts[0]) == len(verdicts):
+        verdicts = [_presentable(verdicts[0], secrets)] * len(verdicts)
+    else:
+        verdicts = [_presentable(verdict, secrets) for verdict in verdicts]
+    if request is not None and request.events and len(items) > 1:
+        head = describe(Request(request.method, request.url, request.headers), secrets) + "\n\n"
+        events = _masked(request, secrets)
+        if verdicts[0].outcome != "delivered" or verdicts.count(verdicts[0]) < len(verdicts):
+            requests, events = tuple(_each(head, texts(events))), b""
     return Tried(
-        [_presentable(verdict, destination.secrets) for verdict in verdicts],
+        verdicts,
         started_at,
         round((time.perf_counter() - begun) * 1000),
-        describe(request, destination.secrets) if request else "",
+        describe(request, secrets) if request and not head else "",
         answer.status if answer else None,
-        _excerpt(answer, destination.secrets) if answer else "",
-        tuple(_each(destination, items, request)) if request and len(items) > 1 else (),
+        _excerpt(answer, secrets) if answer else "",
+        requests,
+        head,
+        events,
     )
 
 
@@ -90,12 +107,56 @@ def describe(request: Request, secrets: Sequence[str]) -> str:
     return storable("\n".join(lines), URL_CAP + 8 * BODY_CAP)
 
 
-def _each(destination: Destination, items: Sequence[Item], request: Request) -> Iterator[str]:
+def texts(events: bytes) -> list[str]:
+    """What is said of each event, of a JSON array of it."""
+    each = [bytes(one) for one in msgspec.json.decode(events, type=list[msgspec.Raw])] if events else []
+    return [msgspec.json.decode(one, type=str) if one.startswith(b'"') else one.decode() for one in each]
+
+
+def _masked(request: Request, secrets: Sequence[str]) -> bytes:
     """What a batch says of each event: a log that showed every event the batch's beginning would show the wrong one."""
-    head = describe(Request(request.method, request.url, request.headers), destination.secrets)
-    for number, own in enumerate(redact_all([destination.excerpt(item) for item in items], destination.secrets), 1):
+    events = request.events
+    if request.harmless and not any(len(one) >= SHORTEST_SECRET and one.encode() in events for one in secrets):
+        return events
+    return msgspec.json.encode([storable(text, EVENT_CAP) for text in redact_all(texts(events), secrets)])
+
+
+def _each(head: str, events: Sequence[str]) -> Iterator[str]:
+    """The text of each event's own request, as the statement that settles a batch taken whole makes it."""
+    for number, own in enumerate(events, 1):
         body = own if len(own) <= BODY_CAP else own[:BODY_CAP] + "..."
-        yield storable(f"{head}\n\nevent {number} of {len(items)}: {body}", URL_CAP + 8 * BODY_CAP)
+        yield storable(f"{head}event {number} of {len(events)}: {body}", URL_CAP + 8 * BODY_CAP)
+
+
+def taken(tried: Tried, claims: list[Claimed]) -> Taken:
+    """What an attempt means for a batch it found taken whole."""
+    verdict = tried.verdicts[0]
+    # One text: as arrays, PostgreSQL's client would look at the type of every element.
+    keys = [(claimed.event_id, claimed.day, claimed.lease_token, claimed.attempts + 1) for claimed in claims]
+    return Taken(
+        claims[0].destination_id, len(claims), msgspec.json.encode(keys).decode(), verdict.outcome, verdict.words, tried.started_at, tried.duration_ms, tried.head, tried.events, BODY_CAP,
+        tried.status_code, tried.answer,
+    )  # fmt: skip
+
+
+def apart(batch: Taken) -> list[Finished]:
+    """The same, delivery by delivery."""
+    decision = RetryDecision("delivered", 0.0, True, batch.words)
+    keys = msgspec.json.decode(batch.keys, type=list[tuple[str, date, str, int]])
+    return [
+        Finished(
+            Claimed(event_id, batch.destination_id, day, attempt - 1, 0, token, "", 0.0, None),
+            decision,
+            batch.outcome,
+            batch.words,
+            batch.started_at,
+            batch.duration_ms,
+            request,
+            batch.status_code,
+            batch.answer,
+        )
+        for (event_id, day, token, attempt), request in zip(keys, _each(batch.head, texts(batch.events)), strict=True)
+    ]
 
 
 def settle(policy: RetryPolicy, tried: Tried, claimed: Claimed, at: int, roll: float) -> Finished:

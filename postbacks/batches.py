@@ -28,7 +28,8 @@ def screen(
     refused: list[tuple[Claimed, Verdict]] = []
     for claimed in batch:
         assert claimed.item is not None
-        verdict = _beyond_dedup(destination, claimed, now) or destination.screen(claimed.item, now)
+        repeat = None if claimed.ambiguous_at is None else _beyond_dedup(destination, claimed, now)
+        verdict = repeat or destination.screen(claimed.item, now)
         if verdict is None:
             sendable.append(claimed)
         else:
@@ -55,9 +56,14 @@ async def send_split(
     begun = time.monotonic()
     while parts:
         part = parts.popleft()
-        tried = await try_once(destination, [claimed.item for claimed in part if claimed.item], egress)
+        tried = await try_once(destination, [claimed.item for claimed in part if claimed.item is not None], egress)
+        if tried.events:  # taken whole
+            yield part, tried, begun
+            begun = time.monotonic()
+            continue
         again = [at for at, verdict in enumerate(tried.verdicts) if verdict.split] if len(part) > 1 else []
-        final = [at for at in range(len(part)) if at not in set(again)]
+        unsure = set(again)
+        final = [at for at in range(len(part)) if at not in unsure]
         if final:
             yield [part[at] for at in final], _only(tried, final), begun
         parts.extend([part[at] for at in group] for group in _groups(tried.verdicts, again, bool(final)))

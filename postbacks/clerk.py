@@ -9,13 +9,14 @@ import asyncpg
 import msgspec
 import structlog
 
-from postbacks.queue import DATABASE_ERRORS, Change, Claimed, Finished, Queue
+from postbacks.attempt import apart
+from postbacks.queue import DATABASE_ERRORS, Change, Claimed, Finished, Queue, Taken
 
 log = structlog.get_logger()
 
 BATCH = 500
 BEHIND = 4000  # unsettled attempts at which nothing more is leased
-GATHER_SECONDS = 0.005  # nobody waits for the book, and full batches cost a fraction of small ones
+GATHER_SECONDS = 0.02  # nobody waits for the book, and full batches cost a fraction of small ones
 LAST_CALL_SECONDS = 10.0
 
 
@@ -25,28 +26,46 @@ class Clerk:
     def __init__(self, queue: Queue, on_change: Callable[[Change], None]) -> None:
         self._queue = queue
         self._on_change = on_change
+        self._log = log.bind()  # by name, each line would make a logger first
         self._finished: list[Finished] = []
+        self._taken: list[Taken] = []
         self._returned: list[Claimed] = []
         self._changes: list[Change] = []
         self._work = asyncio.Event()
         self._busy = asyncio.Lock()
         self._again = False  # the last write failed, and may have been committed all the same
+        self._taken_again = False
 
     @property
     def is_behind(self) -> bool:
         """The database takes attempts more slowly than they are made."""
-        return len(self._finished) >= BEHIND
+        return self._unsettled >= BEHIND
+
+    @property
+    def _unsettled(self) -> int:
+        return len(self._finished) + sum(batch.count for batch in self._taken)
 
     def settle(self, finished: Finished) -> None:
         """Settle a delivery and log its attempt, soon."""
         claimed = finished.claimed
-        log.debug(
+        self._log.debug(
             "delivery.attempted",
             event_id=claimed.event_id,
             destination_id=claimed.destination_id,
             outcome=finished.outcome,
         )
         self._finished.append(finished)
+        self._work.set()
+
+    def settle_batch(self, batch: Taken) -> None:
+        """The same of a batch that was taken whole."""
+        self._log.debug(
+            "delivery.attempted",
+            events=batch.count,
+            destination_id=batch.destination_id,
+            outcome=batch.outcome,
+        )
+        self._taken.append(batch)
         self._work.set()
 
     def give_back(self, claims: Sequence[Claimed]) -> None:
@@ -77,7 +96,7 @@ class Clerk:
                 log.warning(
                     "dispatcher: cannot write, will try again",
                     error=f"{type(error).__name__}: {error}",
-                    unsettled=len(self._finished),
+                    unsettled=self._unsettled,
                     exc_info=None if expected else error,
                 )
                 self._work.set()
@@ -89,11 +108,16 @@ class Clerk:
             async with asyncio.timeout(LAST_CALL_SECONDS):
                 await self._flush()
         except DATABASE_ERRORS as error:
-            log.error("dispatcher: stopped with attempts unsettled", count=len(self._finished), error=str(error))
+            log.error("dispatcher: stopped with attempts unsettled", count=self._unsettled, error=str(error))
 
     async def _flush(self) -> None:
         async with self._busy:
-            while self._finished or self._returned or self._changes:
+            while self._finished or self._taken or self._returned or self._changes:
+                if self._taken:
+                    again, self._taken_again = self._taken_again, True
+                    await self._complete_batch(self._taken[0], again)
+                    del self._taken[0]
+                    self._taken_again = False
                 batch = self._finished[:BATCH]
                 if batch:
                     again, self._again = self._again, True
@@ -117,8 +141,15 @@ class Clerk:
         except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError):
             await self._complete_one_by_one(batch)
             return
-        if settled < len(batch) and not again:
-            log.warning("dispatcher: leases were lost before settling", count=len(batch) - settled)
+        _warn_of_lost(len(batch) - settled, again)
+
+    async def _complete_batch(self, batch: Taken, again: bool) -> None:
+        try:
+            settled = await self._queue.complete_batch(batch, again=again)
+        except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError):
+            await self._complete_one_by_one(apart(batch))
+            return
+        _warn_of_lost(batch.count - settled, again)
 
     async def _complete_one_by_one(self, batch: list[Finished]) -> None:
         """One row PostgreSQL refuses must not hold up the others: its attempt is logged without its texts."""
@@ -130,3 +161,8 @@ class Clerk:
                 log.error("dispatcher: attempt log refused", event_id=claimed.event_id, error=str(error))
                 bare = msgspec.structs.replace(finished, request="", answer="", words=finished.outcome)
                 await self._queue.complete([bare], again=True)
+
+
+def _warn_of_lost(count: int, again: bool) -> None:
+    if count > 0 and not again:
+        log.warning("dispatcher: leases were lost before settling", count=count)

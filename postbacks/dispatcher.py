@@ -10,6 +10,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from collections.abc import Mapping
+from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -134,16 +137,19 @@ class Dispatcher:
             return
         claims = await self._queue.claim(takes, self._config.lease_seconds)
         usable_until = now + self._config.lease_seconds - self._config.timeout - self._config.lease_margin / 2
-        await self._configure(claims)
+        groups = {of: list(group) for of, group in groupby(claims, attrgetter("destination_id"))}
+        await self._configure({of: group[0].version for of, group in groups.items()})
         got = dict.fromkeys(takes, 0)
-        for claimed in claims:
-            got[claimed.destination_id] += 1
-            lane = self._lanes[claimed.destination_id]
+        for destination_id, group in groups.items():
+            got[destination_id] = len(group)
+            lane = self._lanes[destination_id]
             lane.last_used = now
-            if claimed.item is None:
-                self._clerk.settle(dead_letter(claimed, "the event's facts are gone: its day was dropped"))
-            else:
-                lane.add(claimed, usable_until)
+            there = [claimed for claimed in group if claimed.item is not None]
+            if len(there) < len(group):
+                for claimed in group:
+                    if claimed.item is None:
+                        self._clerk.settle(dead_letter(claimed, "the event's facts are gone: its day was dropped"))
+            lane.add(there, usable_until)
         for destination_id, take in takes.items():
             lane = self._lanes[destination_id]
             lane.hungry = got[destination_id] >= take
@@ -171,8 +177,8 @@ class Dispatcher:
         self._look_at = done + self._config.idle_poll
         self._look_not_before = done + 2 * (done - now)
 
-    async def _configure(self, claims: list[Claimed]) -> None:
-        changed = {c.destination_id for c in claims if self._lanes[c.destination_id].version != c.version}
+    async def _configure(self, versions: Mapping[str, str]) -> None:
+        changed = [of for of, version in versions.items() if self._lanes[of].version != version]
         if not changed:
             return
         for row in await self._queue.destinations(sorted(changed)):

@@ -39,12 +39,18 @@ _OURS = {
 
 
 class Request(msgspec.Struct, frozen=True):
-    """One HTTP request, ready to send. `url` is already encoded and goes out as it is."""
+    """One HTTP request, ready to send. `url` is already encoded and goes out as it is.
+
+    Of a batch, `events` is what is said of each event, for the log: a JSON array in their order, as it stands in the body.
+    `harmless`: whoever wrote it has seen to it that nothing in there is named like a secret.
+    """
 
     method: str
     url: str
     headers: Mapping[str, str] = {}
     body: bytes | None = None
+    events: bytes = b""
+    harmless: bool = False
 
 
 class Answer(msgspec.Struct, frozen=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from postbacks.breaker import Breaker, BreakerPolicy, after, long_memory
@@ -37,7 +37,8 @@ class Lane:
         self._concurrency = concurrency
         self._policy = policy
         self._breaker = Breaker()
-        self._buffer: deque[tuple[Claimed, float]] = deque()
+        self._buffer: deque[tuple[deque[Claimed], float]] = deque()  # what was leased together
+        self._leased = 0
         self._seconds = READ_AHEAD_SECONDS  # a smoothed duration of its attempts
         self._failing_since: datetime | None = None
         self._published = False
@@ -46,7 +47,7 @@ class Lane:
     @property
     def waiting(self) -> int:
         """Leased deliveries not yet sent."""
-        return len(self._buffer)
+        return self._leased
 
     @property
     def idle(self) -> bool:
@@ -69,14 +70,16 @@ class Lane:
         slots = self._breaker.allowance(now, self._concurrency)
         batch = self.destination.batch_size if self.destination else 1
         if slots < self._concurrency:  # probing or throttled: nothing ahead of the slots
-            return max(0, (slots - self.in_flight) * batch - len(self._buffer))
+            return max(0, (slots - self.in_flight) * batch - self._leased)
         ahead = min(max(READ_AHEAD_SECONDS / max(self._seconds, 0.001), 1.0), MOST_READ_AHEAD)
         target = min(int(slots * batch * ahead), MOST_LEASED)
-        return target - len(self._buffer) if len(self._buffer) * 2 <= target else 0
+        return target - self._leased if self._leased * 2 <= target else 0
 
-    def add(self, claimed: Claimed, usable_until: float) -> None:
-        """Keep a leased delivery for sending before `usable_until` (monotonic seconds)."""
-        self._buffer.append((claimed, usable_until))
+    def add(self, claims: Sequence[Claimed], usable_until: float) -> None:
+        """Keep leased deliveries for sending before `usable_until` (monotonic seconds)."""
+        if claims:
+            self._buffer.append((deque(claims), usable_until))
+            self._leased += len(claims)
 
     def take(self, now: float, returned: list[Claimed]) -> list[Claimed]:
         """The next batch to send, if a slot is free; leases too short to be sent under go to `returned`."""
@@ -87,12 +90,18 @@ class Lane:
         if self._batch_cap:
             most = min(most, self._batch_cap)
         while self._buffer and len(batch) < most:
-            claimed, usable_until = self._buffer.popleft()
+            claims, usable_until = self._buffer[0]
             if usable_until < now:
-                returned.append(claimed)
+                returned.extend(claims)
+                self._leased -= len(claims)
                 self.hungry = True
-            else:
-                batch.append(claimed)
+                self._buffer.popleft()
+                continue
+            count = min(len(claims), most - len(batch))
+            batch += [claims.popleft() for _ in range(count)]
+            self._leased -= count
+            if not claims:
+                self._buffer.popleft()
         return batch
 
     def shrink(self, size: int) -> None:
@@ -101,8 +110,9 @@ class Lane:
 
     def empty(self) -> list[Claimed]:
         """Give up everything that was leased and not sent."""
-        given_up = [claimed for claimed, _ in self._buffer]
+        given_up = [claimed for claims, _ in self._buffer for claimed in claims]
         self._buffer.clear()
+        self._leased = 0
         return given_up
 
     def is_open(self, now: float) -> bool:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from itertools import chain
 from typing import TYPE_CHECKING, Literal
 
 import asyncpg
 import msgspec
 
 from postbacks.destinations.base import Item
+from postbacks.destinations.registry import KINDS
+from postbacks.facts import VARIABLES
 from postbacks.queries import load_queries
 from postbacks.retry import RetryDecision
 from postbacks.verdicts import Outcome
@@ -31,7 +35,7 @@ DATABASE_ERRORS = (
 )
 
 
-class Claimed(msgspec.Struct, frozen=True):
+class Claimed(msgspec.Struct, frozen=True, array_like=True):
     """A leased delivery. `attempts` and `uncharged` as of the claim; `age` in seconds; `item` None: its facts are gone.
 
     `ambiguous_at`: the first attempt the receiver may have acted on without saying so.
@@ -62,6 +66,28 @@ class Finished(msgspec.Struct, frozen=True):
     status_code: int | None = None
     answer: str = ""
     ambiguous: bool = False
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """A batch that was taken whole: every one of its deliveries fared as this attempt at it did.
+
+    `keys`: [event_id, day, lease_token, attempt] of each, in order, a JSON array; the deliveries themselves, with all the facts
+    they bring, are not kept until they are written. `events`: what was sent of each, likewise; `head`: what goes before each in
+    the log; `longest`: characters of one that are kept. Texts hold no secrets.
+    """
+
+    destination_id: str
+    count: int
+    keys: str
+    outcome: Outcome
+    words: str
+    started_at: datetime
+    duration_ms: int
+    head: str
+    events: bytes
+    longest: int
+    status_code: int | None
+    answer: str
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -113,11 +139,42 @@ class _Entry(msgspec.Struct, frozen=True, kw_only=True):
     ambiguous: bool
 
 
-_FACTS = msgspec.json.Decoder(dict[str, str])
+def _spared() -> dict[str, str]:
+    """By kind, as an array in PostgreSQL's notation: template variables, and facts other kinds read, that are no use to it."""
+    read = {
+        name: [field.encode_name for field in msgspec.structs.fields(kind.reads)]
+        for name, kind in KINDS.items()
+        if issubclass(kind.reads, msgspec.Struct)
+    }
+    named = dict.fromkeys([*VARIABLES, *chain.from_iterable(read.values())])
+    return {kind: "{" + ",".join(name for name in named if name not in names) + "}" for kind, names in read.items()}
+
+
+SPARED = _spared()
+SPARED_BY_KIND = (list(SPARED), list(SPARED.values()))  # as the claim statement takes it
+
+
+@functools.cache
+def _decoder(kind: str) -> msgspec.json.Decoder[list[Claimed]]:
+    """What the claim statement tells of a destination of this kind, with facts as it reads them."""
+    reads = KINDS[kind].reads if kind in KINDS else dict[str, str]
+    item = msgspec.defstruct(
+        "Item",
+        [(one.name, reads if one.name == "facts" else one.type) for one in msgspec.structs.fields(Item)],
+        bases=(Item,), frozen=True, array_like=True, gc=False,
+    )  # fmt: skip
+    fields = {one.name: item | None if one.name == "item" else one.type for one in msgspec.structs.fields(Claimed)}
+    claimed = msgspec.defstruct(
+        "Claimed", list(fields.items()), bases=(Claimed,), frozen=True, array_like=True, gc=False
+    )
+    return msgspec.json.Decoder(list[claimed])  # type: ignore[valid-type]
 
 
 class Queue:
-    """The queue, through a pool of connections. Every method raises one of DATABASE_ERRORS when the database is away."""
+    """The queue, through a pool of connections whose time zone is UTC.
+
+    Every method raises one of DATABASE_ERRORS when the database is away.
+    """
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -127,11 +184,12 @@ class Queue:
         return [row["destination_id"] for row in await self._pool.fetch(SQL["ready"])]
 
     async def claim(self, takes: Mapping[str, int], lease_seconds: float) -> list[Claimed]:
-        """Lease up to so many due deliveries per destination. Committed when this returns."""
+        """Lease up to so many due deliveries per destination, each one's oldest first. Committed when this returns."""
         token = uuid.uuid4().hex
-        rows = await self._pool.fetch(SQL["claim"], list(takes), list(takes.values()), lease_seconds, token)
-        rows.sort(key=lambda row: row["due_at"])
-        return [_claimed(row) for row in rows]
+        rows = await self._pool.fetch(
+            SQL["claim"], list(takes), list(takes.values()), lease_seconds, token, *SPARED_BY_KIND
+        )
+        return [claimed for row in rows for claimed in _decoder(row["kind"]).decode(row["claims"])]
 
     async def destinations(self, ids: Sequence[str]) -> list[Row]:
         """The rows of these destinations."""
@@ -146,6 +204,15 @@ class Queue:
         ordered = sorted(finished, key=lambda each: (each.claimed.event_id, each.claimed.destination_id))
         entries = msgspec.json.encode([_entry(each) for each in ordered]).decode()
         return len(await self._pool.fetch(SQL["complete"], entries, again))
+
+    async def complete_batch(self, taken: Taken, *, again: bool = False) -> int:
+        """The same of a batch that was taken whole, in one statement that is told once what its deliveries share."""
+        settled: int = await self._pool.fetchval(
+            SQL["complete_batch"], taken.keys, taken.count, taken.destination_id, taken.events,
+            taken.head, taken.longest, taken.started_at, taken.duration_ms, taken.status_code, taken.answer,
+            taken.outcome, taken.words, again,
+        )  # fmt: skip
+        return settled
 
     async def release(self, claims: Sequence[Claimed]) -> None:
         """Give back leases of deliveries that were not sent."""
@@ -166,25 +233,6 @@ class Queue:
             return True
         done = await self._pool.fetchval(SQL["halt"], change.destination_id, change.what, change.words, change.since)
         return done is not None
-
-
-def _claimed(row: asyncpg.Record) -> Claimed:
-    item = None
-    if row["facts"] is not None:
-        facts = _FACTS.decode(row["facts"])
-        item = Item(row["event_id"], row["event_type"], row["occurred_at"], facts)
-    return Claimed(
-        row["event_id"],
-        row["destination_id"],
-        row["day"],
-        row["attempts"],
-        row["uncharged"],
-        row["lease_token"],
-        row["version"],
-        row["age"],
-        item,
-        row["ambiguous_at"],
-    )
 
 
 def _entry(each: Finished) -> _Entry:

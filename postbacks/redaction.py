@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from urllib.parse import unquote
 
 MASK = "***"
@@ -42,6 +43,24 @@ def _hinted(text: str) -> bool:
         if hint in lowered:
             return True
     return False
+
+
+@lru_cache(maxsize=4096)
+def _plain_name(name: str) -> bool:
+    # Landing pages have few parameters in all, and the same ones every time.
+    return not is_secret_name(name)
+
+
+def harmless_urls(urls: str) -> bool:
+    """Whether no parameter of these URLs, a line each, is named like a secret; no for some, oddly written, where none is."""
+    pieces = urls.replace("?", "&").replace("\n", "&").split("&")
+    return all(map(_plain_name, {piece.partition("=")[0] for piece in pieces if "=" in piece}))
+
+
+@lru_cache(maxsize=4096)
+def harmless_text(text: str) -> bool:
+    """Whether nothing in a text is named like a secret. For texts that come again and again, as user agents do."""
+    return redact(text) == text
 
 
 def redact_all(texts: Sequence[str], secrets: Sequence[str] = ()) -> Sequence[str]:

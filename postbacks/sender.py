@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import aclosing
 from datetime import UTC, datetime
 
-from postbacks.attempt import Tried, settle, try_once, unsent
+from postbacks.attempt import Tried, settle, taken, try_once, unsent
 from postbacks.batches import screen, send_split
 from postbacks.clerk import Clerk
 from postbacks.egress import Egress
@@ -48,10 +48,10 @@ class Sender:
         split_until = time.monotonic() + self._split_seconds
         async with aclosing(send_split(destination, batch, self._egress, split_until)) as parts:
             async for sent, tried, begun in parts:
-                settled.update(claimed.event_id for claimed in sent)
+                settled.update([claimed.event_id for claimed in sent])
                 if self._take_down(lane, sent, tried, begun):
                     break
-        left = [claimed for claimed in batch if claimed.event_id not in settled]
+        left = [claimed for claimed in batch if claimed.event_id not in settled] if len(settled) < len(batch) else []
         if left:
             lane.shrink(len(left))
             self._clerk.give_back(left)
@@ -61,9 +61,14 @@ class Sender:
         now = time.monotonic()
         if self._told is not None:
             self._told(lane.kind, [verdict.outcome for verdict in tried.verdicts], tried.duration_ms / 1000)
-        change = lane.observe(tried.verdicts, begun=begun, now=now, wall=datetime.now(UTC))
-        for at, claimed in enumerate(sent):
-            self._clerk.settle(settle(self._retry, tried, claimed, at, random.uniform(-1, 1)))
+        # Of a batch that was taken whole one verdict says all.
+        judged = tried.verdicts[:1] if tried.events else tried.verdicts
+        change = lane.observe(judged, begun=begun, now=now, wall=datetime.now(UTC))
+        if tried.events:
+            self._clerk.settle_batch(taken(tried, sent))
+        else:
+            for at, claimed in enumerate(sent):
+                self._clerk.settle(settle(self._retry, tried, claimed, at, random.uniform(-1, 1)))
         if change is not None:
             self._clerk.note(change)
         if lane.is_open(now):

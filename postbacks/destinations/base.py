@@ -16,8 +16,8 @@ from postbacks.egress import Answer, Request
 from postbacks.verdicts import Verdict
 
 
-class Item(msgspec.Struct, frozen=True):
-    """One event as a destination sees it. `facts`: template variables and further keys, to text."""
+class Item(msgspec.Struct, frozen=True, array_like=True):
+    """One event as a destination sees it. `facts`: template variables and further keys, to text, as its kind `reads` them."""
 
     event_id: str
     event_type: str
@@ -57,9 +57,6 @@ class Destination(Protocol):
     def judge(self, items: Sequence[Item], answer: Answer) -> list[Verdict]:
         """One verdict per event, in their order, from the last answer."""
 
-    def excerpt(self, item: Item) -> str:
-        """What a batch says of one event, for the log."""
-
 
 class Plain:
     """What most destinations have in common: one request per event, anything may be sent, now and again."""
@@ -76,10 +73,6 @@ class Plain:
         """One request is enough."""
         return None
 
-    def excerpt(self, item: Item) -> str:
-        """Nothing beyond the request itself."""
-        return ""
-
 
 class Service(msgspec.Struct, frozen=True):
     """An outside API that a kind of destination talks to: the name of its setting (`<name>_url`) and where it usually is."""
@@ -91,9 +84,11 @@ class Service(msgspec.Struct, frozen=True):
 class Kind(msgspec.Struct, frozen=True):
     """A registry entry. `load(config, secrets)` validates and builds; it raises ConfigError naming the field.
 
-    With a `service`, `load` takes its base URL as a third argument.
+    With a `service`, `load` takes its base URL as a third argument. `reads`: the type an event's facts are decoded to; one
+    with the few fields a kind needs is made in a third of the time of a dict, and reads like one.
     """
 
     name: str
     load: Callable[..., Destination]
     service: Service | None = None
+    reads: type = dict[str, str]

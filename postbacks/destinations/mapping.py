@@ -7,7 +7,6 @@ from collections.abc import Mapping
 
 import msgspec
 
-from postbacks.destinations.base import Item
 from postbacks.schema import ConfigError
 
 # Our event -> the conversion type that carries it.
@@ -20,6 +19,7 @@ TYPES = {
     "fan_sent_1_message": "fan_sent_1_message",
     "fan_sent_3_messages": "fan_sent_3_messages",
 }
+PURCHASES = {"first": "first_purchase", "repeat": "repeat_purchase"}
 WITH_VALUE = frozenset({"new_subscriber", "first_purchase", "repeat_purchase"})
 OFF = "off"
 
@@ -78,11 +78,11 @@ def _custom(names: Names, field: str, name: str) -> str:
     return name
 
 
-def our_event(item: Item) -> str | None:
+def our_event(event_type: str, purchase: str) -> str | None:
     """Which of our events it is; None for a transaction that is no purchase (the subscription itself)."""
-    if item.event_type == "new_transaction":
-        return {"first": "first_purchase", "repeat": "repeat_purchase"}.get(item.facts.get("purchase", ""))
-    return item.event_type if item.event_type in TYPES else None
+    if event_type == "new_transaction":
+        return PURCHASES.get(purchase)
+    return event_type if event_type in TYPES else None
 
 
 def event_types(names: Mapping[str, str]) -> tuple[str, ...]:

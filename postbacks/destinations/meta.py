@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -16,7 +15,8 @@ import msgspec
 from postbacks.destinations import matching
 from postbacks.destinations.base import Item, Kind, Service
 from postbacks.destinations.mapping import Names, words
-from postbacks.destinations.pixel import Config, Pixel, by_status, document, pointed_at
+from postbacks.destinations.matching import Known
+from postbacks.destinations.pixel import Config, Pixel, Worth, by_status, document, pointed_at
 from postbacks.egress import Answer, Request
 from postbacks.schema import ConfigError, convert
 from postbacks.verdicts import Verdict
@@ -41,8 +41,6 @@ PERMANENT = frozenset({100, 3, 105, 294})
 ABOUT_EVENTS = frozenset({100, 105})
 AUTH = frozenset({190, 102, 10, 200})
 NO_OBJECT = 33  # subcode of 100: no such pixel, or not with this token
-# Alone, or with one another, these match nobody; a batch with such an event is refused (capi spec 1.5).
-TOO_BROAD = frozenset({"country", "client_user_agent"})
 _VERSION = re.compile(r"v\d{1,3}\.0")
 _INDEX = re.compile(r"data\[(\d{1,4})\]")
 
@@ -53,9 +51,42 @@ class MetaConfig(Config, frozen=True, forbid_unknown_fields=True, kw_only=True):
     version: str = "v25.0"
 
 
-class Meta(Pixel):
+class User(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """`user_data`: whom Meta may match the event to (capi spec 1.3)."""
+
+    client_ip_address: str | None = None
+    client_user_agent: str | None = None
+    fbc: str | None = None
+    fbp: str | None = None
+    external_id: str | None = None
+    country: str | None = None
+
+
+class Event(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, kw_only=True):
+    """One event of `data` (capi spec 1.2). What is absent is left out: platforms warn of empty fields."""
+
+    event_name: str
+    event_time: int
+    event_id: str
+    action_source: str
+    event_source_url: str
+    referrer_url: str | None = None
+    user_data: User
+    custom_data: Worth | None = None
+
+
+class Facts(Known, gc=False):
+    """What Meta is told of a click."""
+
+    fbc: str = msgspec.field(name="_fbc", default="")
+    fbp: str = msgspec.field(name="_fbp", default="")
+    fbclid: str = ""
+
+
+class Meta(Pixel[Facts]):
     """A configured Meta pixel (dataset)."""
 
+    reads = Facts
     batch_size = 1000
     oldest = 7 * matching.DAY
     purchases = frozenset({"Purchase"})
@@ -63,48 +94,44 @@ class Meta(Pixel):
     pixel_id_pattern = re.compile(r"\d{5,20}").fullmatch
     pixel_id_hint = "a pixel (dataset) id is a number: copy it from Events Manager"
 
-    def event(self, item: Item, name: str, now: datetime) -> dict[str, Any]:
+    def event(self, item: Item, facts: Facts, name: str, worth: Worth | None, at: int, now: float) -> Event:
         """One event. Raises ValueError when Meta is known to refuse it."""
-        facts = item.facts
-        country = matching.country(facts)
-        user = matching.present(
-            {
-                "client_ip_address": matching.address(facts),
-                "client_user_agent": matching.clear(facts, "_user_agent"),
-                "fbc": matching.fbc(facts, now),
-                "fbp": matching.fbp(facts),
-                "external_id": matching.external_id(facts),
-                "country": matching.sha256(country) if country else None,
-            }
-        )
-        if "client_user_agent" not in user:
+        agent = matching.agent(facts.user_agent)
+        if agent is None:
             raise ValueError("no user agent is known of the click, and Meta needs it for website events")
-        if user.keys() <= TOO_BROAD:
+        user = User(
+            matching.address(facts),
+            agent,
+            matching.fbc(facts.fbc, facts.fbclid, facts.click_ms, now),
+            matching.fbp(facts.fbp),
+            matching.external_id(facts),
+            matching.hashed_country(facts.country),
+        )
+        # The rest, alone or with one another, matches nobody; a batch with such an event is refused (capi spec 1.5).
+        if not (user.client_ip_address or user.fbc or user.fbp or user.external_id):
             raise ValueError("nothing is known of the click that Meta could match a person by")
-        page = matching.page(facts, "_landing_url")
+        page = matching.page(facts)
         if page is None:
             raise ValueError("no page is known of the click, and Meta needs one for website events")
-        return matching.present(
-            {
-                "event_name": name,
-                "event_time": self.at(item, now),
-                "event_id": item.event_id,
-                "action_source": "website",
-                "event_source_url": page,
-                "referrer_url": matching.page(facts, "_referrer"),
-                "user_data": user,
-                "custom_data": self.worth(item),
-            }
+        return Event(
+            event_name=name,
+            event_time=at,
+            event_id=item.event_id,
+            action_source="website",
+            event_source_url=page,
+            referrer_url=matching.referrer(facts.referrer),
+            user_data=user,
+            custom_data=worth,
         )
 
     def render(self, items: Sequence[Item]) -> Request:
         """The request. The token comes first in the body, where the log's excerpt is masked."""
         assert isinstance(self.config, MetaConfig)
-        body: dict[str, Any] = {"access_token": self.token, "data": self.rendered(items)}
+        fields = {"access_token": self.token}
         if self.config.test_event_code:
-            body["test_event_code"] = self.config.test_event_code
+            fields["test_event_code"] = self.config.test_event_code
         url = f"{self.base_url}/{self.config.version}/{self.config.pixel_id}/events"
-        return Request("POST", url, {"Content-Type": "application/json"}, msgspec.json.encode(body))
+        return self.request(url, {"Content-Type": "application/json"}, fields, items)
 
     def judge(self, items: Sequence[Item], answer: Answer) -> list[Verdict]:
         """By the body (capi spec 1.9)."""
@@ -155,4 +182,4 @@ def load(config: Mapping[str, Any], secrets: Mapping[str, str], base_url: str = 
     return Meta(converted, secrets, base_url)
 
 
-KIND = Kind("meta", load, SERVICE)
+KIND = Kind("meta", load, SERVICE, Facts)

@@ -39,7 +39,9 @@ class OnlyFansList(FanAction):
         ids = list(dict.fromkeys(item.facts["fan_onlyfans_id"] for item in items))
         url = f"{self.base_url}/api/{self.account_id}/user-lists/{self._list_id}/users"
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
-        return Request("POST", url, headers, msgspec.json.encode({"ids": ids, "skip_invalid": True}))
+        body = msgspec.json.encode({"ids": ids, "skip_invalid": True})
+        each = msgspec.json.encode([f"fan {item.facts['fan_onlyfans_id']}" for item in items])
+        return Request("POST", url, headers, body, each)
 
     def judge(self, items: Sequence[Item], answer: Answer) -> list[Verdict]:
         """Per fan: `failed` names those who could not be added."""
@@ -50,10 +52,6 @@ class OnlyFansList(FanAction):
         failed = data.get("failed") if isinstance(data, dict) else None
         reasons = failed if isinstance(failed, dict) else {}
         return [_of(item.facts["fan_onlyfans_id"], reasons, verdict) for item in items]
-
-    def excerpt(self, item: Item) -> str:
-        """The fan."""
-        return f"fan {item.facts['fan_onlyfans_id']}"
 
 
 def _of(fan_id: str, reasons: Mapping[str, Any], verdict: Verdict) -> Verdict:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Generic, NamedTuple, TypeVar
 from urllib.parse import quote
 
 import msgspec
 
 from postbacks.destinations.base import Item, Plain
-from postbacks.destinations.mapping import WITH_VALUE, Choice, Names, event_names, event_types, our_event
-from postbacks.destinations.matching import value
+from postbacks.destinations.mapping import PURCHASES, WITH_VALUE, Choice, Names, event_names, event_types, our_event
+from postbacks.destinations.matching import Known, harmless, value
 from postbacks.egress import Answer, Request
 from postbacks.schema import ConfigError
 from postbacks.verdicts import Verdict, parse_retry_after
@@ -20,7 +20,7 @@ from postbacks.verdicts import Verdict, parse_retry_after
 DEDUP_SECONDS = 48 * 3600.0 - 600.0  # platforms recognise a repeated event id for 48 hours (capi spec 0)
 MARGIN_SECONDS = 300.0  # a batch waits, travels, and meets another clock
 CURRENCY = "USD"
-MOST_KEPT = 8192  # events written and not sent yet, per connection
+Facts = TypeVar("Facts", bound=Known)
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -51,13 +51,32 @@ def checked_token(secrets: Mapping[str, str]) -> str:
     return found
 
 
-class Pixel(Plain, ABC):
+class Worth(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """What an event is worth, as every platform is told. `order_id` is Snapchat's alone."""
+
+    value: float
+    currency: str
+    order_id: str | None = None
+
+
+class Course(NamedTuple):
+    """What every event of one of ours becomes on a connection. `bought`: the platform wants it with a value."""
+
+    name: str
+    with_value: bool
+    bought: bool
+
+
+class Pixel(Plain, ABC, Generic[Facts]):
     """A configured pixel. Subclasses say what one event looks like, and judge answers.
+
+    `reads`: the facts the platform is told of, as its kind reads them.
 
     `oldest`: seconds after which the platform refuses an event. `purchases`: names that need a value. `clock` is for tests.
     """
 
     dedup_seconds = DEDUP_SECONDS
+    reads: type[Facts]
     oldest: float
     purchases: frozenset[str]
     names: Names
@@ -72,15 +91,25 @@ class Pixel(Plain, ABC):
         self.token = checked_token(secrets)
         self.secrets = secret_forms(self.token)
         self.base_url = base_url
-        self._kept: dict[int, tuple[Item, msgspec.Raw]] = {}
+        self._latest = self.oldest - MARGIN_SECONDS
+        # Screening and rendering need the same event, and making it costs more than all else of a delivery: it is kept with
+        # the facts. A moment's seconds are kept here.
+        self._moment: datetime | None = None
+        self._moment_seconds = 0.0
         self.event_names = event_names(self.names, config.events)
+        self._courses: dict[str | None, Course] = {
+            ours: Course(name, ours in WITH_VALUE, name in self.purchases) for ours, name in self.event_names.items()
+        }
         self.event_types = event_types(self.event_names)
         if not type(self).pixel_id_pattern(config.pixel_id):
             raise ConfigError("pixel_id", self.pixel_id_hint)
 
     @abstractmethod
-    def event(self, item: Item, name: str, now: datetime) -> dict[str, Any]:
-        """One event of `data`. Raises ValueError saying why it cannot be sent."""
+    def event(self, item: Item, facts: Facts, name: str, worth: Worth | None, at: int, now: float) -> msgspec.Struct:
+        """One event of `data`, which happened `at` and is written `now` (Unix seconds), not before it happened.
+
+        Raises ValueError saying why it cannot be sent.
+        """
 
     @abstractmethod
     def render(self, items: Sequence[Item]) -> Request:
@@ -92,60 +121,66 @@ class Pixel(Plain, ABC):
 
     def screen(self, item: Item, now: datetime) -> Verdict | None:
         """What is switched off is skipped; what the platform is known to refuse is refused here, with the reason."""
-        ours = our_event(item)
-        if ours is None:
-            return Verdict("skipped", "not a purchase: a subscription's own transaction is told as new_subscriber")
-        name = self.event_names.get(ours)
-        if name is None:
-            return Verdict("skipped", f"{ours} is off on this connection")
-        age = (now - item.occurred_at).total_seconds()
-        if age > self.oldest - MARGIN_SECONDS:
-            words = f"{age / 86400:.1f} days old: {self.names.platform} takes events of the last {self.oldest / 86400:.0f} days"
+        # Nothing here is called for every event that can be looked up or told apart in place: a batch has a thousand of them.
+        facts: Any = item.facts
+        if type(facts) is not self.reads:
+            facts = self.known(item)
+        ours = PURCHASES.get(facts.purchase) if item.event_type == "new_transaction" else item.event_type
+        course = self._courses.get(ours)
+        if course is None:
+            return self._skipped(item, facts)
+        if now is not self._moment:  # a batch is screened at one
+            self._moment, self._moment_seconds = now, now.timestamp()
+        at, seconds = item.occurred_at.timestamp(), self._moment_seconds
+        if seconds - at > self._latest:
+            words = f"{(seconds - at) / 86400:.1f} days old: {self.names.platform} takes events of the last {self.oldest / 86400:.0f} days"
             return Verdict("permanent", words)
-        amount = value(item.facts)
-        if name in self.purchases and (amount is None or ours not in WITH_VALUE):
-            return Verdict("permanent", f"{name} needs an amount, and this event has none")
-        if amount is not None and amount < 0 and ours in WITH_VALUE:
+        name, with_value, bought = course
+        amount = value(facts) if with_value else None
+        if amount is None:
+            if bought:
+                return Verdict("permanent", f"{name} needs an amount, and this event has none")
+        elif amount < 0:
             return Verdict("permanent", "the amount is negative: nothing was bought")
         try:
-            self._keep(item, name, now)
+            facts.told = self._write(item, facts, name, amount, at, seconds)
         except ValueError as error:
             return Verdict("permanent", str(error))
         return None
 
-    def rendered(self, items: Sequence[Item]) -> list[msgspec.Raw]:
-        """The events of a batch, in order, as JSON; all have been screened."""
-        if len(items) == 1:
-            return [self._written(items[0], last=True)]
-        return [self._written(item) for item in items]
+    def known(self, item: Item) -> Facts:
+        """The facts of an event, read as these or as a mapping."""
+        facts: Any = item.facts
+        # A struct's metaclass makes isinstance dear.
+        return facts if type(facts) is self.reads else msgspec.convert(facts, self.reads)
 
-    def excerpt(self, item: Item) -> str:
-        """The event as it goes out."""
-        return bytes(self._written(item, last=True)).decode()
+    def _skipped(self, item: Item, facts: Facts) -> Verdict:
+        ours = our_event(item.event_type, facts.purchase)
+        if ours is None:
+            return Verdict("skipped", "not a purchase: a subscription's own transaction is told as new_subscriber")
+        return Verdict("skipped", f"{ours} is off on this connection")
 
-    def _keep(self, item: Item, name: str, now: datetime) -> msgspec.Raw:
-        if len(self._kept) >= MOST_KEPT:  # of batches that were given back
-            self._kept.clear()
-        written = msgspec.Raw(msgspec.json.encode(self.event(item, name, now)))
-        self._kept[id(item)] = (item, written)
-        return written
+    def request(
+        self, url: str, headers: Mapping[str, str], fields: Mapping[str, str], items: Sequence[Item]
+    ) -> Request:
+        """The request: `fields`, and as `data` the events, in order; all have been screened."""
+        facts = [self.known(item) for item in items]
+        events = [one.told or self._anew(item, one) for item, one in zip(items, facts, strict=True)]
+        data = msgspec.json.encode(events)
+        before = msgspec.json.encode(fields)[:-1] + (b',"data":' if fields else b'"data":')
+        return Request("POST", url, headers, b"".join((before, data, b"}")), data, harmless(facts, data))
 
-    def _written(self, item: Item, *, last: bool = False) -> msgspec.Raw:
-        # Screening, sending and logging an event need the same text: making it costs more than all else of a delivery.
-        kept = self._kept.pop(id(item), None) if last else self._kept.get(id(item))
-        if kept is not None and kept[0] is item:
-            return kept[1]
-        name = self.event_names[our_event(item) or ""]
-        return msgspec.Raw(msgspec.json.encode(self.event(item, name, self.clock())))
+    def _anew(self, item: Item, facts: Facts) -> msgspec.Struct:
+        course = self._courses[our_event(item.event_type, facts.purchase)]
+        amount = value(facts) if course.with_value else None
+        return self._write(item, facts, course.name, amount, item.occurred_at.timestamp(), self.clock().timestamp())
 
-    def at(self, item: Item, now: datetime) -> int:
-        """Unix seconds of the event; a clock of ours that runs ahead puts nothing into the future."""
-        return int(min(item.occurred_at, now).timestamp())
-
-    def worth(self, item: Item) -> dict[str, object] | None:
-        """Value and currency, where the event has them (spec section 7)."""
-        amount = value(item.facts) if our_event(item) in WITH_VALUE else None
-        return None if amount is None else {"value": amount, "currency": CURRENCY}
+    def _write(
+        self, item: Item, facts: Facts, name: str, amount: float | None, at: float, now: float
+    ) -> msgspec.Struct:
+        worth = None if amount is None else Worth(amount, CURRENCY)  # spec section 7
+        # A clock of ours that runs ahead puts nothing into the future.
+        return self.event(item, facts, name, worth, int(at if at < now else now), now)
 
 
 def document(answer: Answer) -> dict[str, Any] | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -13,7 +12,8 @@ import msgspec
 from postbacks.destinations import matching
 from postbacks.destinations.base import Item, Kind, Service
 from postbacks.destinations.mapping import Names, words
-from postbacks.destinations.pixel import Config, Pixel, by_status, document, pointed_at
+from postbacks.destinations.matching import Known
+from postbacks.destinations.pixel import Config, Pixel, Worth, by_status, document, pointed_at
 from postbacks.egress import Answer, Request
 from postbacks.schema import ConfigError, convert
 from postbacks.verdicts import Verdict, parse_retry_after
@@ -39,9 +39,40 @@ NAMES = Names(
 )
 
 
-class Snapchat(Pixel):
+class User(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """`user_data`: whom Snapchat may match the event to (capi spec 3.3)."""
+
+    client_ip_address: str | None = None
+    client_user_agent: str | None = None
+    sc_click_id: str | None = None
+    sc_cookie1: str | None = None
+    external_id: str | None = None
+    country: str | None = None
+
+
+class Event(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """One event of `data` (capi spec 3.2). What is absent is left out: platforms warn of empty fields."""
+
+    event_name: str
+    event_time: int
+    event_id: str
+    action_source: str
+    event_source_url: str
+    user_data: User
+    custom_data: Worth | None = None
+
+
+class Facts(Known, gc=False):
+    """What Snapchat is told of a click."""
+
+    scid: str = msgspec.field(name="_scid", default="")
+    sccid: str = ""
+
+
+class Snapchat(Pixel[Facts]):
     """A configured Snap pixel. `validating`: events go to the validate URL, which counts nothing."""
 
+    reads = Facts
     batch_size = 2000
     oldest = 37 * matching.DAY
     purchases = frozenset({"PURCHASE"})
@@ -50,46 +81,31 @@ class Snapchat(Pixel):
     pixel_id_hint = "a Snap pixel id is letters, digits and dashes: copy it from Snapchat Events Manager"
     validating = False
 
-    def event(self, item: Item, name: str, now: datetime) -> dict[str, Any]:
+    def event(self, item: Item, facts: Facts, name: str, worth: Worth | None, at: int, now: float) -> Event:
         """One event. Raises ValueError when Snapchat is known to refuse it."""
-        facts = item.facts
-        country = matching.country(facts)
-        user = matching.present(
-            {
-                "client_ip_address": matching.address(facts),
-                "client_user_agent": matching.clear(facts, "_user_agent"),
-                "sc_click_id": matching.token(facts, "sccid"),
-                "sc_cookie1": matching.token(facts, "_scid"),
-                "external_id": matching.external_id(facts),
-                "country": matching.sha256(country) if country else None,
-            }
+        user = User(
+            matching.address(facts),
+            matching.agent(facts.user_agent),
+            matching.token(facts.sccid),
+            matching.token(facts.scid),
+            matching.external_id(facts),
+            matching.hashed_country(facts.country),
         )
-        if not user.keys() >= {"client_ip_address", "client_user_agent"}:
+        if user.client_ip_address is None or user.client_user_agent is None:
             raise ValueError("Snapchat needs the click's address and user agent, and they are not known")
-        page = matching.page(facts, "_landing_url")
+        page = matching.page(facts)
         if page is None:
             raise ValueError("no page is known of the click, and Snapchat needs one for web events")
-        custom = self.worth(item)
-        if custom is not None and name in self.purchases:
-            custom["order_id"] = item.event_id  # deduplicates purchases for 30 days (capi spec 3.6)
-        return matching.present(
-            {
-                "event_name": name,
-                "event_time": self.at(item, now),
-                "event_id": item.event_id,
-                "action_source": "WEB",
-                "event_source_url": page,
-                "user_data": user,
-                "custom_data": custom,
-            }
-        )
+        if worth is not None and name in self.purchases:
+            # Deduplicates purchases for 30 days (capi spec 3.6).
+            worth = Worth(worth.value, worth.currency, item.event_id)
+        return Event(name, at, item.event_id, "WEB", page, user, worth)
 
     def render(self, items: Sequence[Item]) -> Request:
         """The request. Snapchat takes its token in the URL only; logs show it masked."""
         path = "/events/validate" if self.validating else "/events"
         url = f"{self.base_url}/v3/{self.config.pixel_id}{path}?access_token={quote(self.token, safe='')}"
-        body = msgspec.json.encode({"data": self.rendered(items)})
-        return Request("POST", url, {"Content-Type": "application/json"}, body)
+        return self.request(url, {"Content-Type": "application/json"}, {}, items)
 
     def judge(self, items: Sequence[Item], answer: Answer) -> list[Verdict]:
         """By `status` in the body first: INVALID can arrive inside a 200 (capi spec 3.6)."""
@@ -133,4 +149,4 @@ def load(config: Mapping[str, Any], secrets: Mapping[str, str], base_url: str = 
     return Snapchat(converted, secrets, base_url)
 
 
-KIND = Kind("snapchat", load, SERVICE)
+KIND = Kind("snapchat", load, SERVICE, Facts)

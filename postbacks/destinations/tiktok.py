@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -12,7 +11,8 @@ import msgspec
 from postbacks.destinations import matching
 from postbacks.destinations.base import Item, Kind, Service
 from postbacks.destinations.mapping import Names, words
-from postbacks.destinations.pixel import Config, Pixel, by_status, document, pointed_at
+from postbacks.destinations.matching import Known
+from postbacks.destinations.pixel import Config, Pixel, Worth, by_status, document, pointed_at
 from postbacks.egress import Answer, Request
 from postbacks.schema import convert
 from postbacks.verdicts import Verdict
@@ -38,13 +38,49 @@ PARTIAL = 20001
 THROTTLES = frozenset({40016, 40100, 40132, 40133, 61000})
 RETRY = frozenset({40201, 40202, 50000, 50002, 60001})
 AUTH = frozenset({40001, *range(40101, 40111)})
-_MATCHING = frozenset({"ttclid", "ttp", "external_id", "ip"})
 _INDEX = re.compile(r"Batch\.(\d{1,4})\b")
 
 
-class TikTok(Pixel):
+class User(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """`user`: whom TikTok may match the event to (capi spec 2.3)."""
+
+    ttclid: str | None = None
+    ttp: str | None = None
+    external_id: str | None = None
+    ip: str | None = None
+    user_agent: str | None = None
+    country: str | None = None
+
+
+class Page(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """`page`: where the click was made."""
+
+    url: str
+    referrer: str | None = None
+
+
+class Event(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """One event of `data` (capi spec 2.2). What is absent is left out: platforms warn of empty fields."""
+
+    event: str
+    event_time: int
+    event_id: str
+    user: User
+    page: Page
+    properties: Worth | None = None
+
+
+class Facts(Known, gc=False):
+    """What TikTok is told of a click."""
+
+    ttp: str = msgspec.field(name="_ttp", default="")
+    ttclid: str = ""
+
+
+class TikTok(Pixel[Facts]):
     """A configured TikTok pixel."""
 
+    reads = Facts
     batch_size = 1000
     oldest = 28 * matching.DAY  # the longest click window; TikTok documents no limit (capi spec 2.5)
     purchases = frozenset({"Purchase", "CompletePayment"})
@@ -52,43 +88,31 @@ class TikTok(Pixel):
     pixel_id_pattern = re.compile(r"[A-Za-z0-9]{5,64}").fullmatch
     pixel_id_hint = "a pixel code is letters and digits: copy it from TikTok Events Manager"
 
-    def event(self, item: Item, name: str, now: datetime) -> dict[str, Any]:
+    def event(self, item: Item, facts: Facts, name: str, worth: Worth | None, at: int, now: float) -> Event:
         """One event. Raises ValueError when TikTok is known to refuse it, or could match it to nobody."""
-        facts = item.facts
-        user = matching.present(
-            {
-                "ttclid": matching.token(facts, "ttclid"),
-                "ttp": matching.token(facts, "_ttp"),
-                "external_id": matching.external_id(facts),
-                "ip": matching.address(facts),
-                "user_agent": matching.clear(facts, "_user_agent"),
-                "country": matching.country(facts),
-            }
+        user = User(
+            matching.token(facts.ttclid),
+            matching.token(facts.ttp),
+            matching.external_id(facts),
+            matching.address(facts),
+            matching.agent(facts.user_agent),
+            matching.country(facts.country),
         )
-        if not user.keys() & _MATCHING:
+        if not (user.ttclid or user.ttp or user.external_id or user.ip):
             raise ValueError("nothing is known of the click that TikTok could match a person by")
-        page = matching.page(facts, "_landing_url")
+        page = matching.page(facts)
         if page is None:
             raise ValueError("no page is known of the click, and TikTok needs one for web events")
-        return matching.present(
-            {
-                "event": name,
-                "event_time": self.at(item, now),
-                "event_id": item.event_id,
-                "user": user,
-                "page": matching.present({"url": page, "referrer": matching.page(facts, "_referrer")}),
-                "properties": self.worth(item),
-            }
-        )
+        shown = Page(page, matching.referrer(facts.referrer))
+        return Event(name, at, item.event_id, user, shown, worth)
 
     def render(self, items: Sequence[Item]) -> Request:
         """The request."""
-        body: dict[str, Any] = {"event_source": "web", "event_source_id": self.config.pixel_id}
+        fields = {"event_source": "web", "event_source_id": self.config.pixel_id}
         if self.config.test_event_code:
-            body["test_event_code"] = self.config.test_event_code
-        body["data"] = self.rendered(items)
+            fields["test_event_code"] = self.config.test_event_code
         headers = {"Content-Type": "application/json", "Access-Token": self.token}
-        return Request("POST", self.base_url + PATH, headers, msgspec.json.encode(body))
+        return self.request(self.base_url + PATH, headers, fields, items)
 
     def judge(self, items: Sequence[Item], answer: Answer) -> list[Verdict]:
         """By `code` (capi spec 2.6)."""
@@ -140,4 +164,4 @@ def load(config: Mapping[str, Any], secrets: Mapping[str, str], base_url: str = 
     return TikTok(convert(config, Config), secrets, base_url)
 
 
-KIND = Kind("tiktok", load, SERVICE)
+KIND = Kind("tiktok", load, SERVICE, Facts)

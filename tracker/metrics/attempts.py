@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter as Counts
+
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0)  # seconds
@@ -23,5 +25,5 @@ class Attempts:
     def observe(self, kind: str, outcomes: list[str], seconds: float) -> None:
         """One attempt of `kind` took `seconds` and ended so for each of its events."""
         self._seconds.labels(kind).observe(seconds)
-        for outcome in outcomes:
-            self._outcomes.labels(kind, outcome).inc()
+        for outcome, count in Counts(outcomes).items():
+            self._outcomes.labels(kind, outcome).inc(count)

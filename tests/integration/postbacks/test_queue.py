@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from postbacks.queue import SQL, Queue
+from postbacks.queue import SPARED_BY_KIND, SQL, Queue
 from tests.integration.postbacks.scene import add_destination
 from tracker.stores.postgres import Pool
 
@@ -54,7 +54,7 @@ async def test_finding_and_claiming_follow_the_waiting_index(backlog: Pool, anal
     if analysed:
         await backlog.execute("ANALYZE deliveries")
     ready = await plan(backlog, SQL["ready"])
-    claim = await plan(backlog, SQL["claim"], ["busy", "small"], [100, 100], 60.0, "token")
+    claim = await plan(backlog, SQL["claim"], ["busy", "small"], [100, 100], 60.0, "token", *SPARED_BY_KIND)
     for nodes in (ready, claim):
         scans = [node for node in nodes if str(node.get("Relation Name", "")).startswith("deliveries")]
         read = [node for node in scans if node["Node Type"] != "ModifyTable"]
@@ -76,6 +76,19 @@ async def test_settling_looks_its_rows_up_by_key(backlog: Pool) -> None:
         for n in range(1, 500)
     ]
     nodes = await plan(backlog, SQL["complete"], json.dumps(entries), True)
+    read = [node for node in nodes if str(node.get("Relation Name", "")).startswith("deliveries")]
+    assert {node["Node Type"] for node in read} == {"ModifyTable", "Index Scan"}
+
+
+async def test_settling_a_batch_looks_its_rows_up_by_key(backlog: Pool) -> None:
+    await backlog.execute("ANALYZE deliveries")
+    today = datetime.now(UTC).date()
+    keys = json.dumps([[f"evt-{n}", str(today), "t", 1] for n in range(1, 500)])
+    events = json.dumps([{"event_id": f"evt-{n}"} for n in range(1, 500)]).encode()
+    nodes = await plan(
+        backlog, SQL["complete_batch"], keys, 499, "busy", events, "", 1024, datetime.now(UTC), 1, 200, "", "delivered", "",
+        True,
+    )  # fmt: skip
     read = [node for node in nodes if str(node.get("Relation Name", "")).startswith("deliveries")]
     assert {node["Node Type"] for node in read} == {"ModifyTable", "Index Scan"}
 

@@ -62,16 +62,28 @@ def test_it_leases_what_its_slots_need_and_more_when_answers_are_quick() -> None
 def test_it_asks_for_more_only_when_half_is_gone() -> None:
     made = lane()
     for number in range(3):
-        made.add(claimed(number), 100.0)
+        made.add([claimed(number)], 100.0)
     assert made.appetite(0.0) == 0
     assert len(made.take(0.0, [])) == 1
     assert made.appetite(0.0) == 2
 
 
+def test_what_was_leased_together_is_sent_in_turn() -> None:
+    made = lane()
+    made.add([claimed(number) for number in range(3)], 100.0)
+    made.add([], 100.0)
+    made.add([claimed(3)], 100.0)
+    assert made.waiting == 4
+    assert [[each.event_id for each in made.take(0.0, [])] for _ in range(2)] == [["e0"], ["e1"]]
+    assert made.waiting == 2
+    assert [each.event_id for each in made.empty()] == ["e2", "e3"]
+    assert (made.waiting, made.take(0.0, [])) == (0, [])
+
+
 def test_a_lease_too_short_to_send_under_is_given_back() -> None:
     made = lane()
     for number, usable_until in enumerate((5.0, 5.0, 50.0)):
-        made.add(claimed(number), usable_until)
+        made.add([claimed(number)], usable_until)
     returned: list[Claimed] = []
     assert [each.event_id for each in made.take(10.0, returned)] == ["e2"]
     assert [each.event_id for each in returned] == ["e0", "e1"]
@@ -81,7 +93,7 @@ def test_a_lease_too_short_to_send_under_is_given_back() -> None:
 def test_no_more_requests_than_slots() -> None:
     made = lane()
     for number in range(9):
-        made.add(claimed(number), 100.0)
+        made.add([claimed(number)], 100.0)
     made.in_flight = 4
     assert made.take(0.0, []) == []
     assert len(made.empty()) == 9

@@ -1,0 +1,122 @@
+"""Batches in the queue tables: claimed with what their kind reads, and settled and logged in one statement when taken whole."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import asyncpg
+import msgspec
+import pytest
+
+from postbacks.attempt import apart
+from postbacks.clerk import Clerk
+from postbacks.destinations.meta import Facts
+from postbacks.queue import Change, Claimed, Queue, Taken
+from tests.integration.postbacks.scene import add_destination, enqueue_all, event
+from tests.unit.postbacks.clicks import FACTS
+from tracker.stores.postgres import Pool
+
+HEAD = "POST https://h.example/\nContent-Type: application/json\n\n"
+STARTED = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+
+
+async def leased(pool: Pool, count: int = 3) -> list[Claimed]:
+    """Deliveries of a Meta connection, leased."""
+    await pool.execute(
+        "INSERT INTO destinations (destination_id, team_id, kind, config, event_types)"
+        " VALUES ('meta', 't1', 'meta', '{}', '{new_subscriber}')"
+    )
+    await enqueue_all(pool, [event(n, event_type="new_subscriber", facts=FACTS) for n in range(count)])
+    return await Queue(pool).claim({"meta": count}, 60.0)
+
+
+def taken(claims: list[Claimed], events: list[object]) -> Taken:
+    keys = [(one.event_id, one.day, one.lease_token, one.attempts + 1) for one in claims]
+    return Taken(
+        "meta", len(claims), msgspec.json.encode(keys).decode(), "delivered", "Meta received them", STARTED, 12, HEAD,
+        msgspec.json.encode(events), 40, 200, "{}",
+    )  # fmt: skip
+
+
+async def test_a_kind_is_told_the_facts_it_reads(pool: Pool) -> None:
+    await add_destination(pool, "url", "https://h.example/", event_types=("new_subscriber",))
+    claims = await leased(pool)
+    facts = claims[0].item
+    assert facts is not None
+    assert isinstance(facts.facts, Facts)
+    assert facts.facts == msgspec.convert(FACTS, Facts)
+    sent = (await Queue(pool).claim({"url": 1}, 60.0))[0].item
+    assert sent is not None
+    assert sent.facts["creator_onlyfans_name"] == "Sample Creator ☀"
+    assert sent.facts["_ip"] == FACTS["_ip"]
+
+
+async def test_deliveries_whose_facts_are_gone_are_claimed_without(pool: Pool) -> None:
+    await add_destination(pool, "a", "https://h.example/")
+    await enqueue_all(pool, [event(1)])
+    await pool.execute("DELETE FROM delivery_events")
+    assert [(one.event_id, one.item) for one in await Queue(pool).claim({"a": 5}, 60.0)] == [("evt-1", None)]
+
+
+async def test_what_is_written_of_a_batch_is_what_would_be_written_one_by_one(pool: Pool) -> None:
+    claims = await leased(pool, 4)
+    batch = taken(claims, [{"id": 1}, "fan \u2600 2", {"name": "é" * 60}, {"quoted": 'a "b" \\ c'}])
+    assert await Queue(pool).complete_batch(batch) == 4
+    rows = await pool.fetch("SELECT * FROM attempts ORDER BY event_id")
+    singly = sorted(apart(msgspec.structs.replace(batch, longest=40)), key=lambda one: one.claimed.event_id)
+    for row, one in zip(rows, singly, strict=True):
+        number, _, own = one.request.removeprefix(f"{HEAD}event ").partition(" of 4: ")
+        cut = own if len(own) <= 40 else own[:40] + "..."
+        assert row["request"] == f"{HEAD}event {number} of 4: {cut}"
+        assert (row["event_id"], row["attempt"], row["day"]) == (one.claimed.event_id, 1, STARTED.date())
+        assert (row["outcome"], row["verdict"], row["status_code"]) == ("delivered", "Meta received them", 200)
+        assert (row["started_at"], row["duration_ms"], row["answer"]) == (STARTED, 12, "{}")
+    states = await pool.fetch("SELECT state, attempts, uncharged, lease_token, verdict, finished_at FROM deliveries")
+    assert {(*tuple(row)[:5], row["finished_at"] is None) for row in states} == {
+        ("delivered", 1, 0, None, "Meta received them", False)
+    }
+
+
+async def test_a_lost_lease_is_left_to_its_holder_and_the_attempt_logged(pool: Pool) -> None:
+    claims = await leased(pool)
+    await pool.execute("UPDATE deliveries SET lease_token = 'another' WHERE event_id = $1", claims[1].event_id)
+    assert await Queue(pool).complete_batch(taken(claims, [{}, {}, {}])) == 2
+    held = await pool.fetchrow("SELECT state, attempts FROM deliveries WHERE event_id = $1", claims[1].event_id)
+    assert held is not None
+    assert (held["state"], held["attempts"]) == ("waiting", 0)
+    assert await pool.fetchval("SELECT count(*) FROM attempts") == 3
+
+
+async def test_a_batch_written_again_is_logged_once(pool: Pool) -> None:
+    batch = taken(await leased(pool), [{}, {}, {}])
+    assert await Queue(pool).complete_batch(batch) == 3
+    assert await Queue(pool).complete_batch(batch, again=True) == 0
+    assert await pool.fetchval("SELECT count(*) FROM attempts") == 3
+    assert await pool.fetchval("SELECT max(attempts) FROM deliveries") == 1
+
+
+@pytest.mark.parametrize("error", [asyncpg.DataError, ConnectionResetError])
+async def test_a_batch_the_database_does_not_take_is_written_all_the_same(pool: Pool, error: type[Exception]) -> None:
+    class Reluctant(Queue):
+        refused = 0
+
+        async def complete_batch(self, taken: Taken, *, again: bool = False) -> int:
+            self.refused += 1
+            if self.refused == 1:
+                raise error("refused")
+            return await super().complete_batch(taken, again=again)
+
+    changes: list[Change] = []
+    queue = Reluctant(pool)
+    clerk = Clerk(queue, changes.append)
+    clerk.settle_batch(taken(await leased(pool), [{"n": 0}, {"n": 1}, {"n": 2}]))
+    if error is ConnectionResetError:
+        with pytest.raises(ConnectionResetError):
+            await clerk._flush()
+    await clerk.finish()
+    assert queue.refused == (1 if error is asyncpg.DataError else 2)
+    rows = await pool.fetch(
+        "SELECT d.state, a.request FROM deliveries d JOIN attempts a USING (event_id) ORDER BY event_id"
+    )
+    assert [row["state"] for row in rows] == ["delivered"] * 3
+    assert [row["request"].rpartition(": ")[2] for row in rows] == ['{"n":0}', '{"n":1}', '{"n":2}']
