@@ -28,13 +28,6 @@ FROM (
     SELECT scope_id, start, clicks, duplicates, bots, prefetches, subscribers, conversions, gross_cents, net_cents FROM report_quarters WHERE scope_id = ANY($1) AND start >= $4 AND start < $5
 ) parts;
 
--- name: spenders
--- Different fans who paid in a range.
-SELECT count(*) FROM (
-    SELECT DISTINCT p.fan FROM smart_links s JOIN report_spenders p USING (smart_link_id)
-    WHERE (s.team_id = ANY($1) OR s.account_id = ANY($1) OR s.smart_link_id = ANY($1)) AND p.start >= $2 AND p.start < $3
-) fans;
-
 -- name: series_by_quarter
 -- The totals from each of the moments $4 to the next.
 SELECT width_bucket(start, $4::timestamptz[]) AS point, sum(clicks) AS clicks, sum(duplicates) AS duplicates, sum(bots) AS bots, sum(prefetches) AS prefetches,
@@ -44,28 +37,33 @@ FROM report_quarters WHERE scope_id = ANY($1) AND start >= $2 AND start < $3 GRO
 
 -- name: series_by_days_around
 -- The same from whole days: point n is the days from midnight $2[n] to $2[n + 1], and what lies between each midnight and the moment
--- next to it: the quarters from $3 to $4, which the point before that moment gets ($5: 1) or has too much (-1), and the point after
--- it the other way round.
-SELECT point, sum(clicks) AS clicks, sum(duplicates) AS duplicates, sum(bots) AS bots, sum(prefetches) AS prefetches, sum(subscribers) AS subscribers, sum(conversions) AS conversions, sum(gross_cents) AS gross_cents, sum(net_cents) AS net_cents
+-- next to it: of day $4, from the end of its quarter $5 to that of quarter $6, which the point before that moment gets ($3: 1) or has
+-- too much (-1), and the point after it the other way round.
+SELECT point, sum(clicks) AS clicks, sum(duplicates) AS duplicates, sum(bots) AS bots, sum(prefetches) AS prefetches, sum(subscribers) AS subscribers,
+       sum(conversions) AS conversions, sum(gross_cents) AS gross_cents, sum(net_cents) AS net_cents
 FROM (
     SELECT width_bucket(start, $2::timestamptz[]) AS point, clicks, duplicates, bots, prefetches, subscribers, conversions, gross_cents, net_cents
     FROM report_days WHERE scope_id = ANY($1) AND start >= ($2::timestamptz[])[1] AND start < ($2::timestamptz[])[cardinality($2::timestamptz[])]
     UNION ALL
-    SELECT v.point, v.sign * q.clicks, v.sign * q.duplicates, v.sign * q.bots, v.sign * q.prefetches, v.sign * q.subscribers, v.sign * q.conversions, v.sign * q.gross_cents, v.sign * q.net_cents
-    FROM unnest($3::timestamptz[], $4::timestamptz[], $5::int[]) WITH ORDINALITY p (since, until, sign, number)
-    CROSS JOIN LATERAL (
-        SELECT sum(clicks)::bigint AS clicks, sum(duplicates)::bigint AS duplicates, sum(bots)::bigint AS bots, sum(prefetches)::bigint AS prefetches, sum(subscribers)::bigint AS subscribers, sum(conversions)::bigint AS conversions, sum(gross_cents)::bigint AS gross_cents, sum(net_cents)::bigint AS net_cents
-        FROM report_quarters WHERE scope_id = ANY($1) AND start >= p.since AND start < p.until OFFSET 0
-    ) q CROSS JOIN LATERAL (VALUES (p.number - 1, p.sign), (p.number, -p.sign)) v (point, sign)
-    WHERE p.since < p.until
+    SELECT v.point, v.sign * q.clicks, v.sign * q.duplicates, v.sign * q.bots, v.sign * q.prefetches, v.sign * q.subscribers, v.sign * q.conversions,
+           v.sign * q.gross_cents, v.sign * q.net_cents
+    FROM (
+        SELECT p.number, p.sign, sum(c.clicks[p.until] - coalesce(c.clicks[p.since], 0)) AS clicks,
+               sum(c.duplicates[p.until] - coalesce(c.duplicates[p.since], 0)) AS duplicates,
+               sum(c.bots[p.until] - coalesce(c.bots[p.since], 0)) AS bots,
+               sum(c.prefetches[p.until] - coalesce(c.prefetches[p.since], 0)) AS prefetches,
+               sum(c.subscribers[p.until] - coalesce(c.subscribers[p.since], 0)) AS subscribers,
+               sum(c.conversions[p.until] - coalesce(c.conversions[p.since], 0)) AS conversions,
+               sum(c.gross_cents[p.until] - coalesce(c.gross_cents[p.since], 0)) AS gross_cents,
+               sum(c.net_cents[p.until] - coalesce(c.net_cents[p.since], 0)) AS net_cents
+        FROM (
+            -- OFFSET 0: one pass over the days of each scope, not one look-up per boundary.
+            SELECT * FROM report_courses WHERE scope_id = ANY($1)
+               AND day >= ($4::timestamptz[])[1] AND day <= ($4::timestamptz[])[cardinality($4::timestamptz[])] OFFSET 0
+        ) c JOIN unnest($4::timestamptz[], $5::int[], $6::int[], $3::int[]) WITH ORDINALITY p (day, since, until, sign, number) USING (day)
+        WHERE p.since < p.until GROUP BY 1, 2
+    ) q CROSS JOIN LATERAL (VALUES (q.number - 1, q.sign), (q.number, -q.sign)) v (point, sign)
 ) parts GROUP BY 1;
-
--- name: series_of_spenders
--- Different fans who paid from each of the moments $4 to the next.
-SELECT point, count(*) AS spenders FROM (
-    SELECT DISTINCT width_bucket(p.start, $4::timestamptz[]) AS point, p.fan FROM smart_links s JOIN report_spenders p USING (smart_link_id)
-    WHERE (s.team_id = ANY($1) OR s.account_id = ANY($1) OR s.smart_link_id = ANY($1)) AND p.start >= $2 AND p.start < $3
-) fans GROUP BY 1;
 
 -- name: links
 -- The chosen smart links as such.
@@ -89,11 +87,6 @@ FROM (
     UNION ALL
     SELECT scope_id, start, clicks, duplicates, bots, prefetches, subscribers, conversions, gross_cents, net_cents FROM report_quarters WHERE scope_id = ANY($1) AND start >= $4 AND start < $5
 ) parts GROUP BY 1;
-
--- name: spenders_by_link
--- Different fans who paid, for each of these smart links.
-SELECT smart_link_id AS scope_id, count(DISTINCT fan) AS spenders FROM report_spenders
-WHERE smart_link_id = ANY($1) AND start >= $2 AND start < $3 GROUP BY 1;
 
 -- name: closed
 -- Up to when there are blocks of days.

@@ -135,18 +135,6 @@ LEFT JOIN clicks c ON c.click_id = r.click_id
 CROSS JOIN LATERAL (VALUES (6, r.gross_cents), (7, r.net_cents)) k (counter, cents)
 WHERE a.kind = 'sales' AND k.cents <> 0;
 
--- name: forget_spenders
--- The spenders of the marked hours, before they are told anew.
-DELETE FROM report_spenders p USING anew a
-WHERE a.kind = 'sales' AND p.smart_link_id = a.smart_link_id AND p.start >= a.hour AND p.start < a.hour + interval '1 hour';
-
--- name: tell_spenders
--- The spenders of the marked hours.
-INSERT INTO report_spenders (smart_link_id, start, fan)
-SELECT DISTINCT r.smart_link_id, date_bin('15 minutes', r.conversion_at, 'epoch'), hashtextextended(r.account_id || ' ' || r.fan_id, 0)
-FROM anew a JOIN revenue r ON r.smart_link_id = a.smart_link_id AND r.conversion_at >= a.hour AND r.conversion_at < a.hour + interval '1 hour'
-WHERE a.kind = 'sales' AND r.gross_cents > 0;
-
 -- name: count
 -- What was seen per quarter of an hour, less what the marked hours were told to hold so far.
 INSERT INTO counted
