@@ -95,46 +95,60 @@ SELECT days, until FROM report_closed;
 -- name: breakdown
 -- The totals per value of dimension $6: told for hours $2 to $3, days $3 to $4 and hours $4 to $5; $7 to $9: what
 -- `breakdown_rest` counted for the parts of an hour before and after; $14 to $15: the days that the blocks $16, $17 stand for.
-WITH cells AS (
-    SELECT u.key, u.amount FROM breakdown_days b CROSS JOIN LATERAL unnest(b.keys, b.amounts) u (key, amount)
+WITH odd AS MATERIALIZED (
+    -- By the number of the value, and by none where there is no value.
+    SELECT CASE WHEN o.value <> '' OR o.value IS NULL THEN coalesce(k.value_id, $6) * 8 + o.counter END AS key, o.counter, o.amount
+    FROM unnest($7::text[], $8::int[], $9::bigint[]) o (value, counter, amount)
+    LEFT JOIN report_values k ON k.dimension = $6 AND k.value = o.value
+), cells AS (
+    -- unnest in the list, not in FROM: that would store what it gives before it is read.
+    SELECT unnest(b.keys) AS key, unnest(b.amounts) AS amount FROM breakdown_days b
     WHERE b.scope_id = ANY($1) AND b.dimension = $6 AND (b.day >= $3 AND b.day < $14 OR b.day >= $15 AND b.day < $4)
     UNION ALL
-    SELECT u.key, u.amount FROM unnest($16::smallint[], $17::timestamptz[]) p (days, start)
+    SELECT unnest(b.keys), unnest(b.amounts) FROM unnest($16::smallint[], $17::timestamptz[]) p (days, start)
     JOIN breakdown_blocks b ON b.scope_id = ANY($1) AND b.dimension = $6 AND b.days = p.days AND b.start = p.start
-    CROSS JOIN LATERAL unnest(b.keys, b.amounts) u (key, amount)
     UNION ALL
-    SELECT u.key, u.amount FROM breakdown_hours b CROSS JOIN LATERAL unnest(b.keys, b.amounts) u (key, amount)
+    SELECT unnest(b.keys), unnest(b.amounts) FROM breakdown_hours b
     WHERE b.scope_id = ANY($1) AND (b.hour >= $2 AND b.hour < $3 OR b.hour >= $4 AND b.hour < $5)
+    UNION ALL
+    SELECT key, amount FROM odd WHERE key IS NOT NULL
 ), numbered AS (
-    SELECT key >> 3 AS value_id, sum(amount) FILTER (WHERE key & 7 = 0) AS clicks, sum(amount) FILTER (WHERE key & 7 = 1) AS duplicates, sum(amount) FILTER (WHERE key & 7 = 2) AS bots,
-           sum(amount) FILTER (WHERE key & 7 = 4) AS subscribers, sum(amount) FILTER (WHERE key & 7 = 5) AS conversions, sum(amount) FILTER (WHERE key & 7 = 6) AS gross_cents,
+    SELECT key >> 3 AS value_id, sum(amount) FILTER (WHERE key & 7 = 0) AS clicks, sum(amount) FILTER (WHERE key & 7 = 1) AS duplicates,
+           sum(amount) FILTER (WHERE key & 7 = 2) AS bots, sum(amount) FILTER (WHERE key & 7 = 4) AS subscribers,
+           sum(amount) FILTER (WHERE key & 7 = 5) AS conversions, sum(amount) FILTER (WHERE key & 7 = 6) AS gross_cents,
            sum(amount) FILTER (WHERE key & 7 = 7) AS net_cents
     FROM cells GROUP BY 1
 ), told AS (
-    SELECT k.value, clicks, duplicates, bots, subscribers, conversions, gross_cents, net_cents
+    SELECT k.value, coalesce(clicks, 0)::bigint AS clicks, coalesce(duplicates, 0)::bigint AS duplicates, coalesce(bots, 0)::bigint AS bots,
+           coalesce(subscribers, 0)::bigint AS subscribers, coalesce(conversions, 0)::bigint AS conversions,
+           coalesce(gross_cents, 0)::bigint AS gross_cents, coalesce(net_cents, 0)::bigint AS net_cents
     FROM numbered n JOIN report_values k USING (value_id) WHERE k.dimension = $6
 ), whole AS (
-    SELECT sum(clicks) AS clicks, sum(duplicates) AS duplicates, sum(bots) AS bots, sum(subscribers) AS subscribers, sum(conversions) AS conversions, sum(gross_cents) AS gross_cents, sum(net_cents) AS net_cents
+    SELECT sum(clicks) AS clicks, sum(duplicates) AS duplicates, sum(bots) AS bots, sum(subscribers) AS subscribers,
+           sum(conversions) AS conversions, sum(gross_cents) AS gross_cents, sum(net_cents) AS net_cents
     FROM (
-        SELECT * FROM report_days WHERE scope_id = ANY($1) AND start >= $3 AND start < $4
+        SELECT clicks, duplicates, bots, subscribers, conversions, gross_cents, net_cents FROM report_days WHERE scope_id = ANY($1) AND start >= $3 AND start < $4
         UNION ALL
-        SELECT * FROM report_quarters WHERE scope_id = ANY($1) AND start >= $2 AND start < $3
+        SELECT clicks, duplicates, bots, subscribers, conversions, gross_cents, net_cents FROM report_quarters WHERE scope_id = ANY($1) AND start >= $2 AND start < $3
         UNION ALL
-        SELECT * FROM report_quarters WHERE scope_id = ANY($1) AND start >= $4 AND start < $5
+        SELECT clicks, duplicates, bots, subscribers, conversions, gross_cents, net_cents FROM report_quarters WHERE scope_id = ANY($1) AND start >= $4 AND start < $5
+        UNION ALL
+        SELECT sum(amount) FILTER (WHERE counter = 0), sum(amount) FILTER (WHERE counter = 1), sum(amount) FILTER (WHERE counter = 2),
+               sum(amount) FILTER (WHERE counter = 4), sum(amount) FILTER (WHERE counter = 5), sum(amount) FILTER (WHERE counter = 6),
+               sum(amount) FILTER (WHERE counter = 7) FROM odd
+        UNION ALL
+        SELECT -sum(clicks), -sum(duplicates), -sum(bots), -sum(subscribers), -sum(conversions), -sum(gross_cents), -sum(net_cents) FROM told
     ) parts
-), listed AS (
-    SELECT sum(clicks) AS clicks, sum(duplicates) AS duplicates, sum(bots) AS bots, sum(subscribers) AS subscribers, sum(conversions) AS conversions, sum(gross_cents) AS gross_cents, sum(net_cents) AS net_cents FROM told
-), rest AS (
-    SELECT '' AS value, w.clicks - coalesce(l.clicks, 0) AS clicks, w.duplicates - coalesce(l.duplicates, 0) AS duplicates, w.bots - coalesce(l.bots, 0) AS bots, w.subscribers - coalesce(l.subscribers, 0) AS subscribers, w.conversions - coalesce(l.conversions, 0) AS conversions, w.gross_cents - coalesce(l.gross_cents, 0) AS gross_cents, w.net_cents - coalesce(l.net_cents, 0) AS net_cents
-    FROM whole w CROSS JOIN listed l
-), odd AS (
-    SELECT value, sum(amount) FILTER (WHERE counter = 0) AS clicks, sum(amount) FILTER (WHERE counter = 1) AS duplicates, sum(amount) FILTER (WHERE counter = 2) AS bots,
-           sum(amount) FILTER (WHERE counter = 4) AS subscribers, sum(amount) FILTER (WHERE counter = 5) AS conversions, sum(amount) FILTER (WHERE counter = 6) AS gross_cents,
-           sum(amount) FILTER (WHERE counter = 7) AS net_cents
-    FROM unnest($7::text[], $8::int[], $9::bigint[]) o (value, counter, amount) GROUP BY 1
 ), found AS (
-    SELECT value, coalesce(sum(clicks), 0)::bigint AS clicks, coalesce(sum(duplicates), 0)::bigint AS duplicates, coalesce(sum(bots), 0)::bigint AS bots, coalesce(sum(subscribers), 0)::bigint AS subscribers, coalesce(sum(conversions), 0)::bigint AS conversions, coalesce(sum(gross_cents), 0)::bigint AS gross_cents, coalesce(sum(net_cents), 0)::bigint AS net_cents
-    FROM (SELECT * FROM told UNION ALL SELECT * FROM rest UNION ALL SELECT * FROM odd) facts GROUP BY value
+    SELECT * FROM told WHERE value IS NOT NULL
+    UNION ALL
+    SELECT NULL, sum(clicks)::bigint, sum(duplicates)::bigint, sum(bots)::bigint, sum(subscribers)::bigint, sum(conversions)::bigint,
+           sum(gross_cents)::bigint, sum(net_cents)::bigint
+    FROM told WHERE value IS NULL HAVING count(*) > 0
+    UNION ALL
+    SELECT '', coalesce(clicks, 0)::bigint, coalesce(duplicates, 0)::bigint, coalesce(bots, 0)::bigint, coalesce(subscribers, 0)::bigint,
+           coalesce(conversions, 0)::bigint, coalesce(gross_cents, 0)::bigint, coalesce(net_cents, 0)::bigint
+    FROM whole
 )
 SELECT value, clicks, duplicates, bots, subscribers, conversions, gross_cents, net_cents FROM found
 WHERE (clicks, duplicates, bots, subscribers, conversions, gross_cents, net_cents) <> (0, 0, 0, 0, 0, 0, 0)
