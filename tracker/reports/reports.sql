@@ -38,9 +38,13 @@ FROM report_quarters WHERE scope_id = ANY($1) AND start >= $2 AND start < $3 GRO
 -- name: series_by_days_around
 -- The same from whole days: point n is the days from midnight $2[n] to $2[n + 1], and what lies between each midnight and the moment
 -- next to it: of day $4, from the end of its quarter $5 to that of quarter $6, which the point before that moment gets ($3: 1) or has
--- too much (-1), and the point after it the other way round.
-SELECT point, sum(clicks) AS clicks, sum(duplicates) AS duplicates, sum(bots) AS bots, sum(prefetches) AS prefetches, sum(subscribers) AS subscribers,
-       sum(conversions) AS conversions, sum(gross_cents) AS gross_cents, sum(net_cents) AS net_cents
+-- too much (-1), and the point after it the other way round. Days that are over are told as courses, of others quarters are read.
+WITH pieces AS MATERIALIZED (
+    SELECT day, since, until, sign, number, day < coalesce((SELECT c.until FROM report_closed c WHERE c.days = 1), '-infinity') AS over
+    FROM unnest($4::timestamptz[], $5::int[], $6::int[], $3::int[]) WITH ORDINALITY p (day, since, until, sign, number) WHERE since < until
+)
+SELECT point, sum(clicks) AS clicks, sum(duplicates) AS duplicates, sum(bots) AS bots, sum(prefetches) AS prefetches,
+       sum(subscribers) AS subscribers, sum(conversions) AS conversions, sum(gross_cents) AS gross_cents, sum(net_cents) AS net_cents
 FROM (
     SELECT width_bucket(start, $2::timestamptz[]) AS point, clicks, duplicates, bots, prefetches, subscribers, conversions, gross_cents, net_cents
     FROM report_days WHERE scope_id = ANY($1) AND start >= ($2::timestamptz[])[1] AND start < ($2::timestamptz[])[cardinality($2::timestamptz[])]
@@ -60,8 +64,14 @@ FROM (
             -- OFFSET 0: one pass over the days of each scope, not one look-up per boundary.
             SELECT * FROM report_courses WHERE scope_id = ANY($1)
                AND day >= ($4::timestamptz[])[1] AND day <= ($4::timestamptz[])[cardinality($4::timestamptz[])] OFFSET 0
-        ) c JOIN unnest($4::timestamptz[], $5::int[], $6::int[], $3::int[]) WITH ORDINALITY p (day, since, until, sign, number) USING (day)
-        WHERE p.since < p.until GROUP BY 1, 2
+        ) c JOIN pieces p USING (day) WHERE p.over GROUP BY 1, 2
+        UNION ALL
+        SELECT p.number, p.sign, sum(t.clicks), sum(t.duplicates), sum(t.bots), sum(t.prefetches), sum(t.subscribers), sum(t.conversions), sum(t.gross_cents),
+               sum(t.net_cents)
+        FROM pieces p CROSS JOIN LATERAL (
+            SELECT * FROM report_quarters WHERE scope_id = ANY($1)
+               AND start >= p.day + p.since * interval '15 minutes' AND start < p.day + p.until * interval '15 minutes' OFFSET 0
+        ) t WHERE NOT p.over GROUP BY 1, 2
     ) q CROSS JOIN LATERAL (VALUES (q.number - 1, q.sign), (q.number, -q.sign)) v (point, sign)
 ) parts GROUP BY 1;
 

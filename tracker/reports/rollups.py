@@ -127,8 +127,12 @@ async def _run(connection: Connection, notes: int, marks: int) -> Settled:
 
 
 async def _close(connection: Connection) -> bool:
-    """Make the next blocks whose days are over; whether there were any."""
+    """Make the courses of days that are over, and the next blocks; whether there were any blocks."""
     found = False
+    if row := await connection.fetchrow(SQL["courses_to_close"]):
+        await connection.execute(SQL["plan_freely"])
+        await connection.execute(SQL["close_courses"], row["since"], row["until"], timeout=RUN_TIMEOUT_SECONDS)
+        await connection.execute(SQL["closed"], 1, row["until"])
     for days in BLOCKS:
         if row := await connection.fetchrow(SQL["closable"], days):
             await connection.execute(SQL["plan_freely"])

@@ -219,12 +219,9 @@ FROM fresh f JOIN report_values k ON k.dimension = f.dimension AND k.value = f.v
 -- name: key
 -- Values as numbers, less what the marked hours were told to hold so far.
 INSERT INTO keyed
-SELECT v.smart_link_id, v.hour, v.dimension, coalesce(k.value_id, v.dimension) * 8 + v.counter, v.amount
-FROM valued v LEFT JOIN LATERAL (
-    SELECT l.value_id FROM report_values k JOIN report_listed l ON l.smart_link_id = v.smart_link_id
-       AND l.dimension = v.dimension AND l.value_id = k.value_id
-    WHERE k.dimension = v.dimension AND k.value = v.value
-) k ON true
+SELECT v.smart_link_id, v.hour, v.dimension, coalesce(l.value_id, v.dimension) * 8 + v.counter, v.amount
+FROM valued v LEFT JOIN report_values k ON k.dimension = v.dimension AND k.value = v.value
+LEFT JOIN report_listed l ON l.smart_link_id = v.smart_link_id AND l.dimension = v.dimension AND l.value_id = k.value_id
 UNION ALL
 SELECT b.scope_id, b.hour, k.dimension, u.key, -u.amount
 FROM anew a JOIN breakdown_hours b ON b.scope_id = a.smart_link_id AND b.hour = a.hour
@@ -245,8 +242,8 @@ WITH changes AS (
     SELECT scope_id, hour, key, sum(amount)::bigint AS amount FROM (
         SELECT scope_id, hour, key, amount FROM changes
         UNION ALL
-        SELECT b.scope_id, b.hour, u.key, u.amount FROM (SELECT DISTINCT scope_id, hour FROM changes) o
-        JOIN breakdown_hours b USING (scope_id, hour) CROSS JOIN LATERAL unnest(b.keys, b.amounts) u (key, amount)
+        SELECT b.scope_id, b.hour, unnest(b.keys), unnest(b.amounts) FROM (SELECT DISTINCT scope_id, hour FROM changes) o
+        JOIN breakdown_hours b USING (scope_id, hour)
     ) parts GROUP BY 1, 2, 3
 )
 INSERT INTO breakdown_hours (scope_id, hour, keys, amounts)
@@ -265,8 +262,8 @@ WITH changes AS (
     SELECT scope_id, dimension, day, key, sum(amount)::bigint AS amount FROM (
         SELECT scope_id, dimension, day, key, amount FROM changes
         UNION ALL
-        SELECT b.scope_id, b.dimension, b.day, u.key, u.amount FROM (SELECT DISTINCT scope_id, dimension, day FROM changes) o
-        JOIN breakdown_days b USING (scope_id, dimension, day) CROSS JOIN LATERAL unnest(b.keys, b.amounts) u (key, amount)
+        SELECT b.scope_id, b.dimension, b.day, unnest(b.keys), unnest(b.amounts) FROM (SELECT DISTINCT scope_id, dimension, day FROM changes) o
+        JOIN breakdown_days b USING (scope_id, dimension, day)
     ) parts GROUP BY 1, 2, 3, 4
 )
 INSERT INTO breakdown_days (scope_id, dimension, day, keys, amounts)
@@ -279,15 +276,15 @@ ON CONFLICT (scope_id, dimension, day) DO UPDATE SET keys = excluded.keys, amoun
 -- The same per block of days, where blocks are made already.
 WITH changes AS (
     SELECT x.scope_id, n.dimension, c.days, date_bin(make_interval(days => c.days), n.hour, 'epoch') AS start, key, sum(amount) AS amount
-    FROM keyed n JOIN report_closed c ON n.hour < c.until JOIN smart_links s USING (smart_link_id)
+    FROM keyed n JOIN report_closed c ON n.hour < c.until AND c.days > 1 JOIN smart_links s USING (smart_link_id)
     CROSS JOIN LATERAL (VALUES (s.smart_link_id), (s.account_id), (s.team_id)) x (scope_id)
     GROUP BY 1, 2, 3, 4, 5
 ), merged AS (
     SELECT scope_id, dimension, days, start, key, sum(amount)::bigint AS amount FROM (
         SELECT scope_id, dimension, days, start, key, amount FROM changes
         UNION ALL
-        SELECT b.scope_id, b.dimension, b.days, b.start, u.key, u.amount FROM (SELECT DISTINCT scope_id, dimension, days, start FROM changes) o
-        JOIN breakdown_blocks b USING (scope_id, dimension, days, start) CROSS JOIN LATERAL unnest(b.keys, b.amounts) u (key, amount)
+        SELECT b.scope_id, b.dimension, b.days, b.start, unnest(b.keys), unnest(b.amounts) FROM (SELECT DISTINCT scope_id, dimension, days, start FROM changes) o
+        JOIN breakdown_blocks b USING (scope_id, dimension, days, start)
     ) parts GROUP BY 1, 2, 3, 4, 5
 )
 INSERT INTO breakdown_blocks (scope_id, dimension, days, start, keys, amounts)

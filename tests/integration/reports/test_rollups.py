@@ -77,7 +77,7 @@ async def test_a_crash_at_any_step_changes_nothing(pool: Pool, monkeypatch: pyte
     before = await state(pool)
     assert before["notes"]
     assert before["marks"]
-    for step in (*rollups.SEE, "count", "value", *rollups.ADD, *rollups.FANS, "close_8", "closed"):
+    for step in (*rollups.SEE, "count", "value", *rollups.ADD, *rollups.FANS, "close_courses", "close_8", "closed"):
         with monkeypatch.context() as broken:
             broken.setitem(
                 rollups.SQL,
@@ -135,7 +135,8 @@ async def test_migrations_fill_their_tables_with_what_the_job_would_keep(pool: P
             await pool.execute(f"DROP TABLE {table}")
     await pool.execute(
         "ALTER TABLE report_spenders DROP COLUMN before, DROP COLUMN shared; DROP INDEX report_spenders_by_fan;"
-        "DROP INDEX report_fan_marks_by_account, report_marks_by_link; DROP VIEW credited_fans; DROP FUNCTION day_number"
+        "DROP INDEX report_fan_marks_by_account, report_marks_by_link; DROP VIEW credited_fans; DROP FUNCTION day_number;"
+        "DELETE FROM report_closed WHERE days = 1"
     )
     for number, _, sql in postgres.migrations():
         if number in MIGRATIONS[1:]:

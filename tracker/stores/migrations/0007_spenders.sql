@@ -75,7 +75,8 @@ SELECT scope_id, day, array_agg(fans ORDER BY quarter) FROM (
 ) told GROUP BY 1, 2;
 
 -- The counters of report_quarters added up from midnight (UTC) on: element n is what came before the n-th quarter of the day ended.
--- A day of another zone takes one look at a row instead of one at each of up to 48 quarters.
+-- A day of another zone takes one look at a row instead of one at each of up to 48 quarters. Told once the day is over, and kept true
+-- from then on: report_closed says up to when, as of one day.
 CREATE TABLE report_courses (
     scope_id    text COLLATE "C" NOT NULL,
     day         timestamptz NOT NULL,
@@ -99,7 +100,12 @@ FROM (
            coalesce(sum(q.prefetches) OVER so_far, 0) AS prefetches, coalesce(sum(q.subscribers) OVER so_far, 0) AS subscribers,
            coalesce(sum(q.conversions) OVER so_far, 0) AS conversions, coalesce(sum(q.gross_cents) OVER so_far, 0) AS gross_cents,
            coalesce(sum(q.net_cents) OVER so_far, 0) AS net_cents
-    FROM report_days d CROSS JOIN generate_series(0, 95) quarter
+    FROM (SELECT scope_id, start FROM report_days WHERE start < date_trunc('day', now(), 'UTC')) d CROSS JOIN generate_series(0, 95) quarter
     LEFT JOIN report_quarters q ON q.scope_id = d.scope_id AND q.start = d.start + quarter * interval '15 minutes'
-    WINDOW so_far AS (PARTITION BY d.scope_id, d.start ORDER BY quarter)
+    WINDOW so_far AS (PARTITION BY d.scope_id, d.start ORDER BY quarter ROWS UNBOUNDED PRECEDING)
 ) told GROUP BY 1, 2;
+INSERT INTO report_closed (days, until) SELECT 1, CASE WHEN EXISTS (SELECT FROM report_days) THEN date_trunc('day', now(), 'UTC') END;
+
+-- A common value is listed by every link: whether it is by this one is one look-up.
+DROP INDEX IF EXISTS report_listed_by_value;
+CREATE INDEX report_listed_by_value ON report_listed (value_id, smart_link_id, dimension);
