@@ -65,7 +65,7 @@ def reports(month: Range, year: Range, link: str, account: str) -> dict[str, Rep
 
 async def measure(url: str, repeats: int, *, plans: bool) -> tuple[dict[str, dict[str, float]], str]:
     """p50 and p95 in milliseconds of every report and endpoint; and, if wanted, a Markdown page of query plans."""
-    pool = await postgres.open_pool(url, max_size=5, command_timeout=600)
+    pool = await postgres.open_pool(url, max_size=5, command_timeout=600, plan_anew=True)
     busiest = await pool.fetchrow(
         "SELECT s.smart_link_id, s.account_id FROM smart_links s JOIN report_days d ON d.scope_id = s.smart_link_id"
         " WHERE s.team_id = $1 GROUP BY 1, 2 ORDER BY sum(d.clicks) DESC LIMIT 1",

@@ -52,19 +52,25 @@ FROM (
     SELECT v.point, v.sign * q.clicks, v.sign * q.duplicates, v.sign * q.bots, v.sign * q.prefetches, v.sign * q.subscribers, v.sign * q.conversions,
            v.sign * q.gross_cents, v.sign * q.net_cents
     FROM (
-        SELECT p.number, p.sign, sum(c.clicks[p.until] - coalesce(c.clicks[p.since], 0)) AS clicks,
-               sum(c.duplicates[p.until] - coalesce(c.duplicates[p.since], 0)) AS duplicates,
-               sum(c.bots[p.until] - coalesce(c.bots[p.since], 0)) AS bots,
-               sum(c.prefetches[p.until] - coalesce(c.prefetches[p.since], 0)) AS prefetches,
-               sum(c.subscribers[p.until] - coalesce(c.subscribers[p.since], 0)) AS subscribers,
-               sum(c.conversions[p.until] - coalesce(c.conversions[p.since], 0)) AS conversions,
-               sum(c.gross_cents[p.until] - coalesce(c.gross_cents[p.since], 0)) AS gross_cents,
-               sum(c.net_cents[p.until] - coalesce(c.net_cents[p.since], 0)) AS net_cents
+        SELECT number, sign, sum(clicks) AS clicks, sum(duplicates) AS duplicates, sum(bots) AS bots, sum(prefetches) AS prefetches,
+               sum(subscribers) AS subscribers, sum(conversions) AS conversions, sum(gross_cents) AS gross_cents,
+               sum(net_cents) AS net_cents
         FROM (
-            -- OFFSET 0: one pass over the days of each scope, not one look-up per boundary.
-            SELECT * FROM report_courses WHERE scope_id = ANY($1)
-               AND day >= ($4::timestamptz[])[1] AND day <= ($4::timestamptz[])[cardinality($4::timestamptz[])] OFFSET 0
-        ) c JOIN pieces p USING (day) WHERE p.over GROUP BY 1, 2
+            -- OFFSET 0: what is wanted of a day is taken out of its wide row before rows are sorted, and the days of a scope are read in
+            -- one pass, not by one look-up per boundary.
+            SELECT p.number, p.sign, c.clicks[p.until] - coalesce(c.clicks[p.since], 0) AS clicks,
+                   c.duplicates[p.until] - coalesce(c.duplicates[p.since], 0) AS duplicates,
+                   c.bots[p.until] - coalesce(c.bots[p.since], 0) AS bots,
+                   c.prefetches[p.until] - coalesce(c.prefetches[p.since], 0) AS prefetches,
+                   c.subscribers[p.until] - coalesce(c.subscribers[p.since], 0) AS subscribers,
+                   c.conversions[p.until] - coalesce(c.conversions[p.since], 0) AS conversions,
+                   c.gross_cents[p.until] - coalesce(c.gross_cents[p.since], 0) AS gross_cents,
+                   c.net_cents[p.until] - coalesce(c.net_cents[p.since], 0) AS net_cents
+            FROM (
+                SELECT * FROM report_courses WHERE scope_id = ANY($1)
+                   AND day >= ($4::timestamptz[])[1] AND day <= ($4::timestamptz[])[cardinality($4::timestamptz[])] OFFSET 0
+            ) c JOIN pieces p USING (day) WHERE p.over OFFSET 0
+        ) c GROUP BY 1, 2
         UNION ALL
         SELECT p.number, p.sign, sum(t.clicks), sum(t.duplicates), sum(t.bots), sum(t.prefetches), sum(t.subscribers), sum(t.conversions), sum(t.gross_cents),
                sum(t.net_cents)
@@ -105,12 +111,13 @@ SELECT days, until FROM report_closed;
 -- name: breakdown
 -- The totals per value of dimension $6: told for hours $2 to $3, days $3 to $4 and hours $4 to $5; $7 to $9: what
 -- `breakdown_rest` counted for the parts of an hour before and after; $14 to $15: the days that the blocks $16, $17 stand for.
+-- In braces goes `cells`, or `summed` where several scopes tell the same values, which are then added up before they are told apart.
 WITH odd AS MATERIALIZED (
     -- By the number of the value, and by none where there is no value.
     SELECT CASE WHEN o.value <> '' OR o.value IS NULL THEN coalesce(k.value_id, $6) * 8 + o.counter END AS key, o.counter, o.amount
     FROM unnest($7::text[], $8::int[], $9::bigint[]) o (value, counter, amount)
     LEFT JOIN report_values k ON k.dimension = $6 AND k.value = o.value
-), cells AS (
+), cells AS NOT MATERIALIZED (
     -- unnest in the list, not in FROM: that would store what it gives before it is read.
     SELECT unnest(b.keys) AS key, unnest(b.amounts) AS amount FROM breakdown_days b
     WHERE b.scope_id = ANY($1) AND b.dimension = $6 AND (b.day >= $3 AND b.day < $14 OR b.day >= $15 AND b.day < $4)
@@ -118,16 +125,20 @@ WITH odd AS MATERIALIZED (
     SELECT unnest(b.keys), unnest(b.amounts) FROM unnest($16::smallint[], $17::timestamptz[]) p (days, start)
     JOIN breakdown_blocks b ON b.scope_id = ANY($1) AND b.dimension = $6 AND b.days = p.days AND b.start = p.start
     UNION ALL
-    SELECT unnest(b.keys), unnest(b.amounts) FROM breakdown_hours b
-    WHERE b.scope_id = ANY($1) AND (b.hour >= $2 AND b.hour < $3 OR b.hour >= $4 AND b.hour < $5)
+    SELECT key, amount FROM (
+        SELECT unnest(b.keys) AS key, unnest(b.amounts) AS amount FROM breakdown_hours b
+        WHERE b.scope_id = ANY($1) AND (b.hour >= $2 AND b.hour < $3 OR b.hour >= $4 AND b.hour < $5)
+    ) h WHERE key >> 3 IN (SELECT value_id FROM report_values WHERE dimension = $6)  -- they hold all dimensions
     UNION ALL
     SELECT key, amount FROM odd WHERE key IS NOT NULL
+), summed AS (
+    SELECT key, sum(amount)::bigint AS amount FROM cells GROUP BY 1
 ), numbered AS (
     SELECT key >> 3 AS value_id, sum(amount) FILTER (WHERE key & 7 = 0) AS clicks, sum(amount) FILTER (WHERE key & 7 = 1) AS duplicates,
            sum(amount) FILTER (WHERE key & 7 = 2) AS bots, sum(amount) FILTER (WHERE key & 7 = 4) AS subscribers,
            sum(amount) FILTER (WHERE key & 7 = 5) AS conversions, sum(amount) FILTER (WHERE key & 7 = 6) AS gross_cents,
            sum(amount) FILTER (WHERE key & 7 = 7) AS net_cents
-    FROM cells GROUP BY 1
+    FROM {cells} GROUP BY 1
 ), told AS (
     SELECT k.value, coalesce(clicks, 0)::bigint AS clicks, coalesce(duplicates, 0)::bigint AS duplicates, coalesce(bots, 0)::bigint AS bots,
            coalesce(subscribers, 0)::bigint AS subscribers, coalesce(conversions, 0)::bigint AS conversions,
@@ -190,47 +201,48 @@ ORDER BY
     value NULLS LAST
 LIMIT $12 OFFSET $13;
 
+-- name: click_value
+-- What click c says of dimension $2, as in breakdowns.DIMENSIONS.
+left(CASE $2::int WHEN 1 THEN c.country WHEN 2 THEN c.device_type WHEN 3 THEN c.browser WHEN 4 THEN c.os
+        WHEN 5 THEN referrer_host(c.referrer) WHEN 6 THEN c.utm_source WHEN 7 THEN c.utm_medium
+        WHEN 8 THEN c.utm_campaign WHEN 9 THEN c.utm_term WHEN 10 THEN c.utm_content WHEN 11 THEN c.aff_s1
+        WHEN 12 THEN c.aff_s2 WHEN 13 THEN c.aff_s3 WHEN 14 THEN c.aff_s4 WHEN 15 THEN c.aff_s5
+        WHEN 16 THEN c.ecid WHEN 17 THEN c.lease END, 200)
+
 -- name: breakdown_rest
 -- The values of dimension $2 counted from the rows themselves, for the parts of an hour from $3 to $4 that a range begins and ends
--- with in zones that are not whole hours from UTC.
+-- with in zones that are not whole hours from UTC. In braces goes the query above. OFFSET 0 keeps looking a click up a look-up: joined
+-- freely, it becomes a scan of all clicks.
 WITH parts AS (
     SELECT * FROM unnest($3::timestamptz[], $4::timestamptz[]) p (since, until)
 ), links AS (
     SELECT smart_link_id FROM smart_links WHERE (team_id = ANY($1) OR account_id = ANY($1) OR smart_link_id = ANY($1))
 ), raw AS (
-    SELECT c.smart_link_id, c.click_id, CASE WHEN c.is_bot THEN 2 ELSE 0 END AS counter, 1::bigint AS amount
+    SELECT c.smart_link_id, {value} AS value, CASE WHEN c.is_bot THEN 2 ELSE 0 END AS counter, 1::bigint AS amount
     FROM parts p CROSS JOIN links l JOIN clicks c ON c.smart_link_id = l.smart_link_id
      AND c.click_id >= ulid_from(p.since - interval '1 minute') AND c.click_id < ulid_from(p.until + interval '1 minute')
     WHERE c.clicked_at >= p.since AND c.clicked_at < p.until
     UNION ALL
-    SELECT c.smart_link_id, c.click_id, 1, 1
+    SELECT c.smart_link_id, {value}, 1, 1
     FROM parts p JOIN visits v ON v.visit_id >= ulid_from(p.since - interval '1 minute') AND v.visit_id < ulid_from(p.until + interval '1 minute')
      AND v.visited_at >= p.since AND v.visited_at < p.until
     CROSS JOIN LATERAL (SELECT * FROM clicks k WHERE k.click_id = v.click_id OFFSET 0) c JOIN links l ON l.smart_link_id = c.smart_link_id
     UNION ALL
-    SELECT n.smart_link_id, n.click_id, x.counter, 1
+    SELECT n.smart_link_id, c.value, x.counter, x.amount
     FROM parts p CROSS JOIN links l CROSS JOIN LATERAL (SELECT * FROM conversions v WHERE v.smart_link_id = l.smart_link_id
-     AND v.conversion_at >= p.since AND v.conversion_at < p.until OFFSET 0) n
-    CROSS JOIN LATERAL (VALUES (5), (4)) x (counter)
-    WHERE n.retracted_at IS NULL AND n.conversion_type <> 'transaction_status' AND (x.counter = 5 OR n.conversion_type = 'new_subscriber')
-    UNION ALL
-    SELECT r.smart_link_id, r.click_id, x.counter, x.cents
-    FROM parts p CROSS JOIN links l CROSS JOIN LATERAL (SELECT * FROM revenue v WHERE v.smart_link_id = l.smart_link_id
-     AND v.conversion_at >= p.since AND v.conversion_at < p.until OFFSET 0) r
-    CROSS JOIN LATERAL (VALUES (6, r.gross_cents), (7, r.net_cents)) x (counter, cents)
+     AND v.conversion_at >= p.since AND v.conversion_at < p.until AND v.retracted_at IS NULL AND v.conversion_type <> 'transaction_status' OFFSET 0) n
+    LEFT JOIN LATERAL (SELECT * FROM revenue v WHERE v.conversion_id = n.conversion_id OFFSET 0) r ON n.conversion_type = 'new_transaction'
+    LEFT JOIN LATERAL (SELECT {value} AS value FROM clicks c WHERE c.click_id = n.click_id OFFSET 0) c ON true
+    CROSS JOIN LATERAL (VALUES (5, 1), (4, (n.conversion_type = 'new_subscriber')::int), (6, r.gross_cents), (7, r.net_cents)) x (counter, amount)
+    WHERE x.amount <> 0
+), told AS (
+    SELECT smart_link_id, CASE WHEN starts_with(value, 'erased:') THEN '' ELSE coalesce(value, '') END AS value, counter, sum(amount)::bigint AS amount
+    FROM raw GROUP BY 1, 2, 3
 )
-SELECT CASE WHEN coalesce(v.value, '') = '' OR starts_with(v.value, 'erased:') THEN '' WHEN EXISTS (
-           SELECT FROM report_values k JOIN report_listed d ON d.smart_link_id = r.smart_link_id AND d.dimension = $2::int AND d.value_id = k.value_id
-           WHERE k.dimension = $2::int AND k.value = v.value) THEN v.value END AS value, r.counter, r.amount
-FROM raw r LEFT JOIN LATERAL (
-    -- OFFSET 0, here and above, keeps it a look-up: joined freely, it becomes a scan of all clicks.
-    SELECT left(CASE $2::int WHEN 1 THEN c.country WHEN 2 THEN c.device_type WHEN 3 THEN c.browser WHEN 4 THEN c.os
-    WHEN 5 THEN referrer_host(c.referrer) WHEN 6 THEN c.utm_source WHEN 7 THEN c.utm_medium
-    WHEN 8 THEN c.utm_campaign WHEN 9 THEN c.utm_term WHEN 10 THEN c.utm_content WHEN 11 THEN c.aff_s1
-    WHEN 12 THEN c.aff_s2 WHEN 13 THEN c.aff_s3 WHEN 14 THEN c.aff_s4 WHEN 15 THEN c.aff_s5
-    WHEN 16 THEN c.ecid WHEN 17 THEN c.lease END, 200) AS value
-    FROM clicks c WHERE c.click_id = r.click_id OFFSET 0
-) v ON true;
+SELECT CASE WHEN value = '' OR EXISTS (
+           SELECT FROM report_values k JOIN report_listed d ON d.smart_link_id = t.smart_link_id AND d.dimension = $2::int AND d.value_id = k.value_id
+           WHERE k.dimension = $2::int AND k.value = t.value) THEN value END AS value, counter, sum(amount)::bigint AS amount
+FROM told t GROUP BY 1, 2;
 
 -- name: cohorts
 -- Per acquisition period (from each of the moments $4 to the next): its fans; per window those whose window was over at $6, by the

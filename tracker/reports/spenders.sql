@@ -128,7 +128,7 @@ SELECT point, sum(fans)::bigint AS fans FROM (
     FROM unnest($11::int[], $12::timestamptz[], $13::timestamptz[], $14::timestamptz[]) p (point, since, until, ends)
     CROSS JOIN links l CROSS JOIN LATERAL (
         SELECT FROM report_spenders r WHERE r.smart_link_id = l.smart_link_id AND r.before >= p.since AND r.before < p.until
-           AND r.start >= p.until AND r.start < p.ends OFFSET 0
+           AND r.start - p.until >= interval '0' AND p.ends - r.start > interval '0' OFFSET 0  -- by `before`, which is the rarer
     ) r GROUP BY 1
 ) parts GROUP BY 1;
 
@@ -150,7 +150,7 @@ SELECT scope_id, sum(fans)::bigint AS fans FROM (
     FROM unnest($11::int[], $12::timestamptz[], $13::timestamptz[], $14::timestamptz[]) p (point, since, until, ends)
     CROSS JOIN unnest($1::text[]) l (scope_id) CROSS JOIN LATERAL (
         SELECT FROM report_spenders r WHERE r.smart_link_id = l.scope_id AND r.before >= p.since AND r.before < p.until
-           AND r.start >= p.until AND r.start < p.ends OFFSET 0
+           AND r.start - p.until >= interval '0' AND p.ends - r.start > interval '0' OFFSET 0  -- by `before`, which is the rarer
     ) r GROUP BY 1
 ) parts GROUP BY 1;
 
