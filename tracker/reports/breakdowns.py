@@ -57,7 +57,5 @@ async def breakdown(
     closed = {row["days"]: row["until"] for row in await store.fetch(SQL["closed"])}
     blocks = in_blocks(span.first_day, span.end_day, closed)
     query = SQL["breakdown"].replace("{cells}", "summed" if len(chosen) > 1 else "cells")
-    rows = await store.fetch(
-        query, chosen, *span[:4], number, *parts, sort, descending, limit, offset, *blocks
-    )
+    rows = await store.fetch(query, chosen, *span[:4], number, *parts, sort, descending, limit, offset, *blocks)
     return [Row(row["value"], totals_of(dict(row))) for row in rows]

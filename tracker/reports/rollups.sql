@@ -233,23 +233,26 @@ WHERE CASE a.kind WHEN 'clicks' THEN (u.key & 7) < 3 ELSE (u.key & 7) > 3 END;
 SELECT set_config('enable_hashjoin', 'on', true);
 
 -- name: add_breakdown_hours
--- To the link, its account and its team.
+-- To the link, its account and its team. Rows are numbered (`place`): millions of entries are told apart by two numbers.
 WITH changes AS (
     SELECT x.scope_id, n.hour, key, sum(amount) AS amount FROM keyed n JOIN smart_links s USING (smart_link_id)
     CROSS JOIN LATERAL (VALUES (s.smart_link_id), (s.account_id), (s.team_id)) x (scope_id)
     GROUP BY 1, 2, 3
+), touched AS MATERIALIZED (
+    SELECT *, row_number() OVER () AS place FROM (SELECT DISTINCT scope_id, hour FROM changes) c
 ), merged AS (
-    SELECT scope_id, hour, key, sum(amount)::bigint AS amount FROM (
-        SELECT scope_id, hour, key, amount FROM changes
+    SELECT place, key, sum(amount)::bigint AS amount FROM (
+        SELECT place, key, amount FROM changes JOIN touched USING (scope_id, hour)
         UNION ALL
-        SELECT b.scope_id, b.hour, unnest(b.keys), unnest(b.amounts) FROM (SELECT DISTINCT scope_id, hour FROM changes) o
-        JOIN breakdown_hours b USING (scope_id, hour)
-    ) parts GROUP BY 1, 2, 3
+        SELECT place, unnest(b.keys), unnest(b.amounts) FROM touched JOIN breakdown_hours b USING (scope_id, hour)
+    ) parts GROUP BY 1, 2
+), packed AS (
+    SELECT place, coalesce(array_agg(key ORDER BY key) FILTER (WHERE amount <> 0), '{}') AS keys,
+           coalesce(array_agg(amount ORDER BY key) FILTER (WHERE amount <> 0), '{}') AS amounts
+    FROM merged GROUP BY 1
 )
 INSERT INTO breakdown_hours (scope_id, hour, keys, amounts)
-SELECT scope_id, hour, coalesce(array_agg(key ORDER BY key) FILTER (WHERE amount <> 0), '{}'),
-       coalesce(array_agg(amount ORDER BY key) FILTER (WHERE amount <> 0), '{}')
-FROM merged GROUP BY 1, 2
+SELECT scope_id, hour, keys, amounts FROM packed JOIN touched USING (place)
 ON CONFLICT (scope_id, hour) DO UPDATE SET keys = excluded.keys, amounts = excluded.amounts;
 
 -- name: add_breakdown_days
@@ -258,18 +261,21 @@ WITH changes AS (
     SELECT x.scope_id, n.dimension, date_trunc('day', n.hour, 'UTC') AS day, key, sum(amount) AS amount FROM keyed n JOIN smart_links s USING (smart_link_id)
     CROSS JOIN LATERAL (VALUES (s.smart_link_id), (s.account_id), (s.team_id)) x (scope_id)
     GROUP BY 1, 2, 3, 4
+), touched AS MATERIALIZED (
+    SELECT *, row_number() OVER () AS place FROM (SELECT DISTINCT scope_id, dimension, day FROM changes) c
 ), merged AS (
-    SELECT scope_id, dimension, day, key, sum(amount)::bigint AS amount FROM (
-        SELECT scope_id, dimension, day, key, amount FROM changes
+    SELECT place, key, sum(amount)::bigint AS amount FROM (
+        SELECT place, key, amount FROM changes JOIN touched USING (scope_id, dimension, day)
         UNION ALL
-        SELECT b.scope_id, b.dimension, b.day, unnest(b.keys), unnest(b.amounts) FROM (SELECT DISTINCT scope_id, dimension, day FROM changes) o
-        JOIN breakdown_days b USING (scope_id, dimension, day)
-    ) parts GROUP BY 1, 2, 3, 4
+        SELECT place, unnest(b.keys), unnest(b.amounts) FROM touched JOIN breakdown_days b USING (scope_id, dimension, day)
+    ) parts GROUP BY 1, 2
+), packed AS (
+    SELECT place, coalesce(array_agg(key ORDER BY key) FILTER (WHERE amount <> 0), '{}') AS keys,
+           coalesce(array_agg(amount ORDER BY key) FILTER (WHERE amount <> 0), '{}') AS amounts
+    FROM merged GROUP BY 1
 )
 INSERT INTO breakdown_days (scope_id, dimension, day, keys, amounts)
-SELECT scope_id, dimension, day, coalesce(array_agg(key ORDER BY key) FILTER (WHERE amount <> 0), '{}'),
-       coalesce(array_agg(amount ORDER BY key) FILTER (WHERE amount <> 0), '{}')
-FROM merged GROUP BY 1, 2, 3
+SELECT scope_id, dimension, day, keys, amounts FROM packed JOIN touched USING (place)
 ON CONFLICT (scope_id, dimension, day) DO UPDATE SET keys = excluded.keys, amounts = excluded.amounts;
 
 -- name: add_breakdown_blocks
@@ -279,18 +285,21 @@ WITH changes AS (
     FROM keyed n JOIN report_closed c ON n.hour < c.until AND c.days > 1 JOIN smart_links s USING (smart_link_id)
     CROSS JOIN LATERAL (VALUES (s.smart_link_id), (s.account_id), (s.team_id)) x (scope_id)
     GROUP BY 1, 2, 3, 4, 5
+), touched AS MATERIALIZED (
+    SELECT *, row_number() OVER () AS place FROM (SELECT DISTINCT scope_id, dimension, days, start FROM changes) c
 ), merged AS (
-    SELECT scope_id, dimension, days, start, key, sum(amount)::bigint AS amount FROM (
-        SELECT scope_id, dimension, days, start, key, amount FROM changes
+    SELECT place, key, sum(amount)::bigint AS amount FROM (
+        SELECT place, key, amount FROM changes JOIN touched USING (scope_id, dimension, days, start)
         UNION ALL
-        SELECT b.scope_id, b.dimension, b.days, b.start, unnest(b.keys), unnest(b.amounts) FROM (SELECT DISTINCT scope_id, dimension, days, start FROM changes) o
-        JOIN breakdown_blocks b USING (scope_id, dimension, days, start)
-    ) parts GROUP BY 1, 2, 3, 4, 5
+        SELECT place, unnest(b.keys), unnest(b.amounts) FROM touched JOIN breakdown_blocks b USING (scope_id, dimension, days, start)
+    ) parts GROUP BY 1, 2
+), packed AS (
+    SELECT place, coalesce(array_agg(key ORDER BY key) FILTER (WHERE amount <> 0), '{}') AS keys,
+           coalesce(array_agg(amount ORDER BY key) FILTER (WHERE amount <> 0), '{}') AS amounts
+    FROM merged GROUP BY 1
 )
 INSERT INTO breakdown_blocks (scope_id, dimension, days, start, keys, amounts)
-SELECT scope_id, dimension, days, start, coalesce(array_agg(key ORDER BY key) FILTER (WHERE amount <> 0), '{}'),
-       coalesce(array_agg(amount ORDER BY key) FILTER (WHERE amount <> 0), '{}')
-FROM merged GROUP BY 1, 2, 3, 4
+SELECT scope_id, dimension, days, start, keys, amounts FROM packed JOIN touched USING (place)
 ON CONFLICT (scope_id, dimension, days, start) DO UPDATE SET keys = excluded.keys, amounts = excluded.amounts;
 
 -- name: closable

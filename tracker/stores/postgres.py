@@ -37,9 +37,7 @@ def _encode_json(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
 
-async def open_pool(
-    url: str, *, max_size: int = 10, command_timeout: float = 30.0, plan_anew: bool = False
-) -> Pool:
+async def open_pool(url: str, *, max_size: int = 10, command_timeout: float = 30.0, plan_anew: bool = False) -> Pool:
     """A pool whose jsonb columns are Python values. Raises StoreError when the server cannot be reached in 15 s.
 
     `plan_anew`: for reports. A plan made for any arguments, which PostgreSQL takes from a statement's sixth use on, knows neither how
