@@ -9,6 +9,7 @@ from typing import Any, get_args
 import pytest
 
 from tests.integration.lists.seed import FOREIGN, LINKS, START, Seeded, seed
+from tracker.inventory.publish import first_ulid
 from tracker.lists import clicks, conversions, cursors, fans
 from tracker.management.errors import Invalid
 from tracker.reports.filters import Filters
@@ -45,6 +46,37 @@ async def test_clicks_and_their_repeats_in_order(
     assert [one for page in pages for one in page] == expected
     offset = await clicks.page(pool, "t1", wanted, limit=5, offset=11)
     assert [row["id"] for row in offset] == expected[11:16]
+
+
+async def test_days_without_clicks_are_passed_over(pool: Pool, rows: Seeded, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clicks, "FEW", -1)
+    await pool.execute("INSERT INTO report_notes (click_ids) SELECT string_agg(click_id, ',') FROM clicks")
+    await pool.execute("INSERT INTO report_notes (visit_ids) SELECT string_agg(visit_id, ',') FROM visits")
+    await settle_all(pool)
+    passed_over = []
+    older = clicks._older
+
+    async def watched(*arguments: Any) -> Any:
+        found = await older(*arguments)
+        passed_over.append(len(found))
+        return found
+
+    monkeypatch.setattr(clicks, "_older", watched)
+    for links in (LINKS, LINKS[:1]):
+        expected = click_ids(rows, links=links)
+        for since, until in ((None, None), (START + timedelta(days=2), START + timedelta(days=12, hours=3))):
+            wanted = clicks.Wanted(links=Filters(smart_link_ids=links), since=since, until=until)
+            listed = [row["id"] for row in await clicks.page(pool, "t1", wanted, limit=1000)]
+            assert listed == [
+                one
+                for one in expected
+                if since is None or until is None or first_ulid(since) <= one < first_ulid(until)
+            ]
+            paged = [[row["id"] for row in page] async for page in clicks.iterate(pool, "t1", wanted, batch=7)]
+            assert [one for page in paged for one in page] == listed
+            part = await clicks.page(pool, "t1", wanted, limit=5, offset=11)
+            assert [row["id"] for row in part] == listed[11:16]
+    assert sum(passed_over) > 100
 
 
 async def test_clicks_by_link_time_and_word(pool: Pool, rows: Seeded) -> None:
