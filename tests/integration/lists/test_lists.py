@@ -22,6 +22,13 @@ async def rows(pool: Pool) -> Seeded:
     return await seed(pool)
 
 
+async def count(pool: Pool) -> None:
+    """Note what is there, as the recorder does, and have it counted."""
+    await pool.execute("INSERT INTO report_notes (click_ids) SELECT string_agg(click_id, ',') FROM clicks")
+    await pool.execute("INSERT INTO report_notes (visit_ids) SELECT string_agg(visit_id, ',') FROM visits")
+    await settle_all(pool)
+
+
 def click_ids(found: Seeded, *, bots: bool = True, repeats: bool = True, links: tuple[str, ...] = LINKS) -> list[str]:
     own = [each for each in found.clicks if each["smart_link_id"] in links and (bots or not each["is_bot"])]
     ids = [each["click_id"] for each in own]
@@ -37,6 +44,7 @@ async def test_clicks_and_their_repeats_in_order(
     pool: Pool, rows: Seeded, monkeypatch: pytest.MonkeyPatch, bots: bool, repeats: bool, few: int
 ) -> None:
     monkeypatch.setattr(clicks, "FEW", few)
+    await count(pool)
     wanted = clicks.Wanted(include_bots=bots, include_duplicates=repeats)
     expected = click_ids(rows, bots=bots, repeats=repeats)
     listed = await clicks.page(pool, "t1", wanted, limit=1000)
@@ -50,9 +58,7 @@ async def test_clicks_and_their_repeats_in_order(
 
 async def test_days_without_clicks_are_passed_over(pool: Pool, rows: Seeded, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clicks, "FEW", -1)
-    await pool.execute("INSERT INTO report_notes (click_ids) SELECT string_agg(click_id, ',') FROM clicks")
-    await pool.execute("INSERT INTO report_notes (visit_ids) SELECT string_agg(visit_id, ',') FROM visits")
-    await settle_all(pool)
+    await count(pool)
     passed_over = []
     older = clicks._older
 
