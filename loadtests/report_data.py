@@ -166,7 +166,7 @@ class Year:
         fans = np.arange(fan_at.size)
         paying = np.repeat(fans, np.where(rng.random(fans.size) < SPENDING, rng.geometric(1 / 6, fans.size), 0))
         waits = rng.exponential(6 * DAY_MS, paying.size)
-        waits[np.r_[True, paying[1:] != paying[:-1]]] = 0 if paying.size else []
+        waits[np.r_[True, paying[1:] != paying[:-1]][: paying.size]] = 0
         summed = np.cumsum(waits)
         before = np.maximum.accumulate(np.where(waits == 0, summed, 0)) if paying.size else summed
         paid_at = fan_at[paying] + (summed - before).astype(np.int64) + rng.integers(0, 60_000, paying.size)

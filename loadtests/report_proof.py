@@ -10,6 +10,7 @@ from tracker.stores import postgres
 TABLES = (
     "report_quarters", "report_days", "report_values", "report_listed", "breakdown_hours", "breakdown_days", "breakdown_blocks",
     "report_spenders", "cohort_fans", "cohort_quarters", "cohort_days", "report_notes", "report_marks", "report_fan_marks",
+    "report_courses", "spender_days", "spender_courses", "link_fans", "link_fan_days",
 )  # fmt: skip
 # Of the ecids that are different in every click, job and generator list different ones: of these the sums must agree.
 CELLS = """SELECT b.scope_id, {when}, k.dimension, CASE WHEN k.dimension <> 16 OR k.value LIKE '12020%' THEN k.value END AS value,
@@ -21,6 +22,11 @@ COMPARED = {
     "days": "SELECT * FROM report_days",
     "spenders": "SELECT * FROM report_spenders",
     "cohorts": "SELECT * FROM cohort_quarters",
+    "courses": "SELECT * FROM report_courses",
+    "spenders by block": "SELECT * FROM spender_days WHERE fans <> '{}'",
+    "spenders by quarter": "SELECT * FROM spender_courses WHERE 0 < ANY(fans)",
+    "fans": "SELECT * FROM link_fans",
+    "fans by day": "SELECT * FROM link_fan_days",
     "breakdowns by hour": CELLS.format(table="breakdown_hours", when="b.hour"),
     "breakdowns by day": CELLS.format(table="breakdown_days", when="b.day"),
     "breakdowns by block": CELLS.format(table="breakdown_blocks", when="b.days || ' ' || b.start"),

@@ -41,13 +41,14 @@ QUICK = (
     "wal_level = minimal",
     "max_wal_senders = 0",
 )
+BEFORE_SUMS = 6  # the last migration whose tables are filled here; later ones fill theirs from these
 INDEXING = "SET maintenance_work_mem = '512MB'; SET max_parallel_maintenance_workers = 2; SET work_mem = '256MB'"
 
 
 async def generate(url: str, clicks: int, progress: bool = True) -> None:
     """Fill the database with a year of that many clicks and bots. Months made before stay."""
     connection = await asyncpg.connect(url)
-    await postgres.migrate(connection)
+    await migrate_to(connection, BEFORE_SUMS)
     await connection.execute("CREATE TABLE IF NOT EXISTS generated (clicks bigint, last date, days integer)")
     if await connection.fetchval("SELECT EXISTS (SELECT FROM generated)"):
         raise SystemExit("This folder has been filled before; take another one.")
@@ -91,6 +92,31 @@ async def generate(url: str, clicks: int, progress: bool = True) -> None:
     await connection.close()
 
 
+async def migrate_to(connection: asyncpg.Connection[asyncpg.Record], last: int) -> None:
+    """Make the schema as it was with that migration."""
+    await connection.execute(
+        "CREATE TABLE IF NOT EXISTS schema_migrations"
+        " (number integer PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
+    )
+    done = {row["number"] for row in await connection.fetch("SELECT number FROM schema_migrations")}
+    for number, name, sql in postgres.migrations():
+        if number <= last and number not in done:
+            await connection.execute(sql)
+            await connection.execute("INSERT INTO schema_migrations (number, name) VALUES ($1, $2)", number, name)
+
+
+async def upgrade(url: str) -> None:
+    """Bring a folder made by an earlier version up to date; its new tables are filled from what is there, as in any installation."""
+    connection = await asyncpg.connect(url)
+    await connection.execute("SET statement_timeout = 0")
+    await connection.execute(INDEXING)
+    started = time.perf_counter()
+    if applied := await postgres.migrate(connection):
+        print(f"{', '.join(applied)} in {time.perf_counter() - started:,.0f} s", file=sys.stderr, flush=True)
+        await connection.execute("VACUUM (ANALYZE)", timeout=7200)
+    await connection.close()
+
+
 async def _configure(url: str) -> None:
     # A folder for measuring may be lost in a crash; making it need not wait for disks.
     connection = await asyncpg.connect(url)
@@ -100,13 +126,18 @@ async def _configure(url: str) -> None:
 
 
 async def finish(connection: asyncpg.Connection[asyncpg.Record], url: str) -> None:
-    """What is counted from stored conversions and days: spenders by one statement; cohorts and blocks of days by the job itself."""
+    """What is counted from stored conversions and days: spenders by one statement, what later versions keep by their migrations;
+    cohorts and blocks of days by the job itself."""
     await connection.execute(
         """INSERT INTO report_spenders (smart_link_id, start, fan)
            SELECT DISTINCT r.smart_link_id, date_bin('15 minutes', r.conversion_at, 'epoch'), hashtextextended(r.account_id || ' ' || r.fan_id, 0)
            FROM revenue r WHERE r.gross_cents > 0""",
         timeout=3600,
     )
+    await connection.execute(
+        "ANALYZE conversions, report_spenders, report_quarters, report_days, smart_links", timeout=3600
+    )
+    await postgres.migrate(connection)
     await connection.execute(
         "INSERT INTO report_fan_marks (account_id, fan_id) SELECT account_id, fan_id FROM fans", timeout=3600
     )
@@ -214,7 +245,9 @@ def main() -> int:
             server.stop()
             server.start()
             asyncio.run(generate(folder.database_url, options.clicks))
-        elif options.command == "prove":
+            return 0
+        asyncio.run(upgrade(folder.database_url))
+        if options.command == "prove":
             asyncio.run(prove(folder.database_url))
         elif options.command == "check":
             asyncio.run(check(folder.database_url))

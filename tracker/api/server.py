@@ -25,7 +25,7 @@ def run(settings: Settings) -> None:
 
 
 async def _serve(settings: Settings) -> None:
-    pool = await postgres.open_pool(database_url(settings), max_size=10)
+    pool = await postgres.open_pool(database_url(settings), max_size=10, plan_anew=True)
     redis = valkey.connect(redis_url(settings))
     secrets = installation_secrets(settings)
     await adopt_hash_key(pool, secrets)

@@ -15,6 +15,7 @@ from tracker.lists.links import chosen
 from tracker.management.errors import Invalid
 from tracker.recorder.ulids import milliseconds
 from tracker.reports.filters import ALL, Filters
+from tracker.reports.rollups import as_of
 from tracker.stores.postgres import Connection, Pool
 from tracker.stores.queries import load_queries
 
@@ -27,6 +28,7 @@ PAGE, PAGE_OF_FEW = (
 BATCH = 1000
 FEW = 20_000  # clicks: that many are looked through faster than an account's repeated visits
 MOST_SEARCHED = 200_000  # clicks a search may look through: some tenths of a second
+COUNTED = timedelta(hours=1)  # days without clicks are passed over from then on, if all up to then is counted
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 FIRST, LAST = "0", "~"  # below and above every id
 
@@ -107,7 +109,43 @@ async def _page(
         found = await db.fetch(PAGE, links, max(first, since), last, *rest)
         if len(found) >= limit or since <= first:
             return found
+        counted = datetime.now(UTC) - COUNTED
+        if since < first_ulid(counted) and await as_of(db) > counted:
+            newer = found if not offset else await db.fetch(PAGE, links, since, last, *rest[:-2], limit + offset, 0)
+            return (newer + await _older(db, links, first, since, rest[:-2], limit + offset - len(newer)))[offset:]
     return await db.fetch(PAGE, links, first, last, *rest)
+
+
+async def _older(
+    db: Pool | Connection, links: list[str], first: str, last: str, rest: tuple[object, ...], wanted: int
+) -> list[asyncpg.Record]:
+    """The newest rows with ids in [first, last), days on which the links had none passed over: what was recorded in them meanwhile
+    shows when it is counted."""
+    found: list[asyncpg.Record] = []
+    days = await db.fetch(SQL["days"], links, _moment(first), _moment(last))
+    for since, until in _runs([row["start"] for row in days]):
+        lower, upper, width = max(first, first_ulid(since)), min(last, first_ulid(until)), timedelta(days=1)
+        while wanted > len(found) and lower < upper:
+            at = max(lower, first_ulid(_moment(upper) - width))
+            found += await db.fetch(PAGE, links, at, upper, *rest, wanted - len(found), 0)
+            upper, width = at, width * 4
+    return found
+
+
+def _runs(days: list[datetime]) -> Iterator[tuple[datetime, datetime]]:
+    """Days, latest first, as runs without a gap; an id and what it is the id of may be some seconds apart."""
+    day, minute = timedelta(days=1), timedelta(minutes=1)
+    while days:
+        size = next((n for n in range(1, len(days)) if days[n] != days[0] - n * day), len(days))
+        yield days[size - 1] - minute, days[0] + day + minute
+        days = days[size:]
+
+
+def _moment(click_id: str) -> datetime:
+    """When an id begins, or what stands for one: FIRST, LAST."""
+    if not _ULID.match(click_id[:10].ljust(26, "0")):
+        return LONG_AGO if click_id == FIRST else datetime.now(UTC)
+    return datetime.fromtimestamp(milliseconds(click_id[:10].lower()) / 1000, UTC)
 
 
 async def _traffic(db: Pool | Connection, links: list[str], since: datetime | None, until: datetime | None) -> int:

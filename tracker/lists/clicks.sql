@@ -5,6 +5,11 @@
 SELECT coalesce(sum(clicks + bots), 0)::bigint FROM report_days
 WHERE scope_id = ANY($1::text[]) AND start >= date_trunc('day', $2::timestamptz, 'UTC') AND start < $3;
 
+-- name: days
+-- The days from $2 to $3 on which these links had any, latest first.
+SELECT start FROM report_days WHERE scope_id = ANY($1::text[]) AND start >= date_trunc('day', $2::timestamptz, 'UTC') AND start < $3
+GROUP BY 1 HAVING sum(clicks + duplicates + bots) > 0 ORDER BY 1 DESC;
+
 -- name: own
 -- A list begins with ids from the index, as many per link as the page takes. $2 and $3 bound the ids: [$2, $3).
 WITH own AS (

@@ -12,6 +12,8 @@ import msgspec
 from tracker.lists import cursors
 from tracker.lists.links import chosen
 from tracker.reports.filters import ALL, Filters
+from tracker.reports.ranges import QUARTER
+from tracker.reports.spans import EPOCH, EVER, NEVER, by_quarters
 from tracker.stores.postgres import Connection, Pool
 from tracker.stores.queries import load_queries
 
@@ -71,6 +73,12 @@ async def iterate(
 async def days(db: Pool | Connection, team_id: str, wanted: Wanted) -> list[Day]:
     """The days of a list that have any conversion."""
     links = await chosen(db, team_id, wanted.links)
+    since, until = wanted.since or EVER, wanted.until or NEVER
+    on_quarters = not (since - EPOCH) % QUARTER and not (until - EPOCH) % QUARTER
+    if wanted.types == USUAL and wanted.fan_id is None and wanted.include_bots and on_quarters:
+        span = by_quarters(since, max(since, until))
+        rows = await db.fetch(SQL["kept_days"], links, span.start, span.end, span.first_day, span.end_day)
+        return [Day(**dict(row)) for row in rows]
     rows = await db.fetch(
         SQL["days"], links, wanted.since, wanted.until, list(wanted.types), wanted.fan_id, wanted.include_bots
     )

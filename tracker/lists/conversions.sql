@@ -45,3 +45,33 @@ FROM (
       AND 'new_transaction' = ANY($4::text[])
     GROUP BY 1
 ) paid USING (day) ORDER BY day;
+
+-- name: kept_days
+-- The same of all usual conversions, from $2 to $3 (quarters of an hour), from what the rollup job counted: whole days from $4 to $5,
+-- quarters around them. Hours that are marked for it are counted here as the rows say now.
+WITH marked AS MATERIALIZED (
+    SELECT DISTINCT smart_link_id, greatest(hour, $2::timestamptz) AS since, least(hour + interval '1 hour', $3::timestamptz) AS until
+    FROM report_marks WHERE kind = 'sales' AND smart_link_id = ANY($1::text[]) AND hour > $2::timestamptz - interval '1 hour' AND hour < $3::timestamptz
+)
+SELECT date_trunc('day', at AT TIME ZONE 'UTC') AS day, sum(conversions)::bigint AS conversions, sum(subscribers)::bigint AS subscribers,
+       sum(gross_cents)::bigint AS gross_cents
+FROM (
+    SELECT start AS at, conversions, subscribers, gross_cents FROM report_days
+    WHERE scope_id = ANY($1::text[]) AND start >= $4::timestamptz AND start < $5::timestamptz
+    UNION ALL
+    SELECT start, conversions, subscribers, gross_cents FROM report_quarters
+    WHERE scope_id = ANY($1::text[]) AND start >= $2::timestamptz AND start < $4::timestamptz
+    UNION ALL
+    SELECT start, conversions, subscribers, gross_cents FROM report_quarters
+    WHERE scope_id = ANY($1::text[]) AND start >= $5::timestamptz AND start < $3::timestamptz
+    UNION ALL
+    SELECT q.start, -q.conversions, -q.subscribers, -q.gross_cents FROM marked m
+    JOIN report_quarters q ON q.scope_id = m.smart_link_id AND q.start >= m.since AND q.start < m.until
+    UNION ALL
+    SELECT c.conversion_at, 1, CASE WHEN c.conversion_type = 'new_subscriber' THEN 1 ELSE 0 END, 0 FROM marked m
+    JOIN conversions c ON c.smart_link_id = m.smart_link_id AND c.conversion_at >= m.since AND c.conversion_at < m.until
+    WHERE c.retracted_at IS NULL AND c.conversion_type <> 'transaction_status'
+    UNION ALL
+    SELECT r.conversion_at, 0, 0, r.gross_cents FROM marked m
+    JOIN revenue r ON r.smart_link_id = m.smart_link_id AND r.conversion_at >= m.since AND r.conversion_at < m.until
+) told GROUP BY 1 HAVING sum(conversions) <> 0 ORDER BY 1;

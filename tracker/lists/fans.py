@@ -9,7 +9,7 @@ from typing import Any, Literal
 import asyncpg
 import msgspec
 
-from tracker.lists import cursors
+from tracker.lists import cursors, link_fans
 from tracker.lists.links import chosen
 from tracker.reports.filters import ALL, Filters
 from tracker.stores.postgres import Connection, Pool
@@ -61,15 +61,23 @@ async def page(
     """Up to `limit` fans: `fan_id`, `username`, `name`, `account_id`, `smart_link_id`, `converted_at`, `conversion_id`, `click_id`,
     `ecid`, `messages`, `gross_cents`, `net_cents`, `tips_cents`, `previously_subscribed`, `promo`, `bound_here` (still this
     link's), `price_cents` of the subscription. Raises Invalid naming `after`."""
-    key = cursors.decode(after, int, str, str) or [None, None, None]
+    key = cursors.decode(after, int, str, str)
     links = await chosen(db, team_id, wanted.links)
-    sign = 1 if descending else -1
-    return await db.fetch(f"{SQL['found']}\n{SQL['page']}", links, *_arguments(wanted), sort, sign, *key, limit, offset)
+    if _kept(links, wanted):
+        return await link_fans.page(
+            db, links[0], wanted, SQL["details"], sort=sort, descending=descending, limit=limit, offset=offset,
+            after=None if key is None else (key[0], key[1], key[2]),
+        )  # fmt: skip
+    query = f"{SQL['found']}\n{SQL['page']}\n{SQL['details']}"
+    key = key or [None, None, None]
+    return await db.fetch(query, links, *_arguments(wanted), sort, 1 if descending else -1, *key, limit, offset)
 
 
 async def summary(db: Pool | Connection, team_id: str, wanted: Wanted) -> Summary:
     """All fans of the list together."""
     links = await chosen(db, team_id, wanted.links)
+    if _kept(links, wanted):
+        return Summary(**dict(await link_fans.summary(db, links[0], wanted)))
     row = await db.fetchrow(f"{SQL['found']}\n{SQL['summary']}", links, *_arguments(wanted))
     assert row is not None
     return Summary(**dict(row))
@@ -80,6 +88,8 @@ async def spenders(
 ) -> list[asyncpg.Record]:
     """Fans who paid at least `min_cents` gross (less what was taken back), most first."""
     links = await chosen(db, team_id, filters)
+    if _kept(links, Wanted()):
+        return await link_fans.spenders(db, links[0], min_cents=min_cents, limit=limit, offset=offset)
     return await db.fetch(f"{SQL['found']}\n{SQL['spenders']}", links, *_arguments(Wanted()), min_cents, limit, offset)
 
 
@@ -95,6 +105,11 @@ async def iterate(
 def cursor(row: asyncpg.Record) -> str:
     """Where the list goes on after this row, in the same order."""
     return cursors.encode(row["key"], row["account_id"], row["fan_id"])
+
+
+def _kept(links: list[str], wanted: Wanted) -> bool:
+    """Whether it is kept ready: of one link, whatever its fans were won by (which promotion they used is looked up)."""
+    return len(links) == 1 and wanted.fan_id is None and wanted.promo is None
 
 
 def _arguments(wanted: Wanted) -> tuple[Any, ...]:

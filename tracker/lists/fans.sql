@@ -54,14 +54,8 @@ WITH there AS (
 )
 
 -- name: page
--- A page of them. $12 turns the order round. Names, clicks and how each was won are looked up for the page alone.
-SELECT w.*, f.username, f.name, k.ecid, won.conversion_id, won.click_id, won.smart_link_id, won.price_cents, won.link_type,
-       won.subscribe_price_cents, won.creator,
-       won.link_type = 'free_trial' OR (won.price_cents IS NOT NULL AND coalesce(won.price_cents < won.subscribe_price_cents, false)) AS promo,
-       EXISTS (SELECT FROM bindings b WHERE b.account_id = w.account_id AND b.fan_id = w.fan_id AND b.retracted_at IS NULL
-               AND b.smart_link_id = ANY($1::text[]) AND b.valid_from = (
-                   SELECT max(n.valid_from) FROM bindings n WHERE n.account_id = w.account_id AND n.fan_id = w.fan_id AND n.retracted_at IS NULL)) AS bound_here
-FROM (
+-- A page of them. $12 turns the order round.
+, page AS (
     SELECT * FROM (
         SELECT wanted.*, $12::bigint * CASE $11::text
             WHEN 'revenue_net' THEN net_cents WHEN 'revenue_gross' THEN gross_cents WHEN 'tips_net' THEN tips_cents
@@ -69,7 +63,17 @@ FROM (
         FROM wanted
     ) keyed WHERE $13::bigint IS NULL OR (key, account_id, fan_id) < ($13, $14::text, $15::text)
     ORDER BY key DESC, account_id DESC, fan_id DESC LIMIT $16::bigint OFFSET $17::bigint
-) w
+)
+
+-- name: details
+-- Of `page`: names, clicks and how each fan was won, by the links $1.
+SELECT w.*, f.username, f.name, k.ecid, won.conversion_id, won.click_id, won.smart_link_id, won.price_cents, won.link_type,
+       won.subscribe_price_cents, won.creator,
+       won.link_type = 'free_trial' OR (won.price_cents IS NOT NULL AND coalesce(won.price_cents < won.subscribe_price_cents, false)) AS promo,
+       EXISTS (SELECT FROM bindings b WHERE b.account_id = w.account_id AND b.fan_id = w.fan_id AND b.retracted_at IS NULL
+               AND b.smart_link_id = ANY($1::text[]) AND b.valid_from = (
+                   SELECT max(n.valid_from) FROM bindings n WHERE n.account_id = w.account_id AND n.fan_id = w.fan_id AND n.retracted_at IS NULL)) AS bound_here
+FROM page w
 CROSS JOIN LATERAL (
     SELECT c.conversion_id, c.click_id, c.smart_link_id, s.link_type, a.subscribe_price_cents, a.username AS creator,
            CASE WHEN c.conversion_type = 'new_subscriber' THEN c.amount_gross_cents END AS price_cents

@@ -180,6 +180,7 @@ async def _erase_fan(
         ("fans", "delete_fan", (account_id, fan_id)),
     ):
         counts[name] += _count(await connection.execute(SQL[query], *parameters))
+    await connection.execute(SQL["move_link_fans"], account_id, fan_id, pseudonym)
     await connection.execute(SQL["leave_fan"], account_id, fan_id)
 
 

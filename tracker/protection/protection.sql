@@ -107,6 +107,10 @@ UPDATE conversions v SET fan_id = $3, event_keys = '{}', transaction_description
     transaction_id = (SELECT n.name FROM names n WHERE n.transaction_id = v.transaction_id)
 WHERE v.account_id = $1 AND v.fan_id = $2;
 
+-- name: move_link_fans
+-- What lists tell of the fan goes to the nameless one; the rollup job, told by the conversions, tells it anew.
+UPDATE link_fans SET fan_id = $3 WHERE account_id = $1 AND fan_id = $2;
+
 -- name: delete_events
 -- What the platform told of the fan.
 DELETE FROM platform_events WHERE account_id = $1 AND fan_id = $2;

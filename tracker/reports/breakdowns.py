@@ -51,11 +51,11 @@ async def breakdown(
     odd = []
     if span.rest:
         since, until = [piece[0] for piece in span.rest], [piece[1] for piece in span.rest]
-        odd = await store.fetch(SQL["breakdown_rest"], chosen, number, since, until)
+        query = SQL["breakdown_rest"].replace("{value}", SQL["click_value"])
+        odd = await store.fetch(query, chosen, number, since, until)
     parts = ([row["value"] for row in odd], [row["counter"] for row in odd], [row["amount"] for row in odd])
     closed = {row["days"]: row["until"] for row in await store.fetch(SQL["closed"])}
     blocks = in_blocks(span.first_day, span.end_day, closed)
-    rows = await store.fetch(
-        SQL["breakdown"], chosen, *span[:4], number, *parts, sort, descending, limit, offset, *blocks
-    )
+    query = SQL["breakdown"].replace("{cells}", "summed" if len(chosen) > 1 else "cells")
+    rows = await store.fetch(query, chosen, *span[:4], number, *parts, sort, descending, limit, offset, *blocks)
     return [Row(row["value"], totals_of(dict(row))) for row in rows]

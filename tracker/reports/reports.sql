@@ -28,13 +28,6 @@ FROM (
     SELECT scope_id, start, clicks, duplicates, bots, prefetches, subscribers, conversions, gross_cents, net_cents FROM report_quarters WHERE scope_id = ANY($1) AND start >= $4 AND start < $5
 ) parts;
 
--- name: spenders
--- Different fans who paid in a range.
-SELECT count(*) FROM (
-    SELECT DISTINCT p.fan FROM smart_links s JOIN report_spenders p USING (smart_link_id)
-    WHERE (s.team_id = ANY($1) OR s.account_id = ANY($1) OR s.smart_link_id = ANY($1)) AND p.start >= $2 AND p.start < $3
-) fans;
-
 -- name: series_by_quarter
 -- The totals from each of the moments $4 to the next.
 SELECT width_bucket(start, $4::timestamptz[]) AS point, sum(clicks) AS clicks, sum(duplicates) AS duplicates, sum(bots) AS bots, sum(prefetches) AS prefetches,
@@ -44,28 +37,49 @@ FROM report_quarters WHERE scope_id = ANY($1) AND start >= $2 AND start < $3 GRO
 
 -- name: series_by_days_around
 -- The same from whole days: point n is the days from midnight $2[n] to $2[n + 1], and what lies between each midnight and the moment
--- next to it: the quarters from $3 to $4, which the point before that moment gets ($5: 1) or has too much (-1), and the point after
--- it the other way round.
-SELECT point, sum(clicks) AS clicks, sum(duplicates) AS duplicates, sum(bots) AS bots, sum(prefetches) AS prefetches, sum(subscribers) AS subscribers, sum(conversions) AS conversions, sum(gross_cents) AS gross_cents, sum(net_cents) AS net_cents
+-- next to it: of day $4, from the end of its quarter $5 to that of quarter $6, which the point before that moment gets ($3: 1) or has
+-- too much (-1), and the point after it the other way round. Days that are over are told as courses, of others quarters are read.
+WITH pieces AS MATERIALIZED (
+    SELECT day, since, until, sign, number, day < coalesce((SELECT c.until FROM report_closed c WHERE c.days = 1), '-infinity') AS over
+    FROM unnest($4::timestamptz[], $5::int[], $6::int[], $3::int[]) WITH ORDINALITY p (day, since, until, sign, number) WHERE since < until
+)
+SELECT point, sum(clicks) AS clicks, sum(duplicates) AS duplicates, sum(bots) AS bots, sum(prefetches) AS prefetches,
+       sum(subscribers) AS subscribers, sum(conversions) AS conversions, sum(gross_cents) AS gross_cents, sum(net_cents) AS net_cents
 FROM (
     SELECT width_bucket(start, $2::timestamptz[]) AS point, clicks, duplicates, bots, prefetches, subscribers, conversions, gross_cents, net_cents
     FROM report_days WHERE scope_id = ANY($1) AND start >= ($2::timestamptz[])[1] AND start < ($2::timestamptz[])[cardinality($2::timestamptz[])]
     UNION ALL
-    SELECT v.point, v.sign * q.clicks, v.sign * q.duplicates, v.sign * q.bots, v.sign * q.prefetches, v.sign * q.subscribers, v.sign * q.conversions, v.sign * q.gross_cents, v.sign * q.net_cents
-    FROM unnest($3::timestamptz[], $4::timestamptz[], $5::int[]) WITH ORDINALITY p (since, until, sign, number)
-    CROSS JOIN LATERAL (
-        SELECT sum(clicks)::bigint AS clicks, sum(duplicates)::bigint AS duplicates, sum(bots)::bigint AS bots, sum(prefetches)::bigint AS prefetches, sum(subscribers)::bigint AS subscribers, sum(conversions)::bigint AS conversions, sum(gross_cents)::bigint AS gross_cents, sum(net_cents)::bigint AS net_cents
-        FROM report_quarters WHERE scope_id = ANY($1) AND start >= p.since AND start < p.until OFFSET 0
-    ) q CROSS JOIN LATERAL (VALUES (p.number - 1, p.sign), (p.number, -p.sign)) v (point, sign)
-    WHERE p.since < p.until
+    SELECT v.point, v.sign * q.clicks, v.sign * q.duplicates, v.sign * q.bots, v.sign * q.prefetches, v.sign * q.subscribers, v.sign * q.conversions,
+           v.sign * q.gross_cents, v.sign * q.net_cents
+    FROM (
+        SELECT number, sign, sum(clicks) AS clicks, sum(duplicates) AS duplicates, sum(bots) AS bots, sum(prefetches) AS prefetches,
+               sum(subscribers) AS subscribers, sum(conversions) AS conversions, sum(gross_cents) AS gross_cents,
+               sum(net_cents) AS net_cents
+        FROM (
+            -- OFFSET 0: what is wanted of a day is taken out of its wide row before rows are sorted, and the days of a scope are read in
+            -- one pass, not by one look-up per boundary.
+            SELECT p.number, p.sign, c.clicks[p.until] - coalesce(c.clicks[p.since], 0) AS clicks,
+                   c.duplicates[p.until] - coalesce(c.duplicates[p.since], 0) AS duplicates,
+                   c.bots[p.until] - coalesce(c.bots[p.since], 0) AS bots,
+                   c.prefetches[p.until] - coalesce(c.prefetches[p.since], 0) AS prefetches,
+                   c.subscribers[p.until] - coalesce(c.subscribers[p.since], 0) AS subscribers,
+                   c.conversions[p.until] - coalesce(c.conversions[p.since], 0) AS conversions,
+                   c.gross_cents[p.until] - coalesce(c.gross_cents[p.since], 0) AS gross_cents,
+                   c.net_cents[p.until] - coalesce(c.net_cents[p.since], 0) AS net_cents
+            FROM (
+                SELECT * FROM report_courses WHERE scope_id = ANY($1)
+                   AND day >= ($4::timestamptz[])[1] AND day <= ($4::timestamptz[])[cardinality($4::timestamptz[])] OFFSET 0
+            ) c JOIN pieces p USING (day) WHERE p.over OFFSET 0
+        ) c GROUP BY 1, 2
+        UNION ALL
+        SELECT p.number, p.sign, sum(t.clicks), sum(t.duplicates), sum(t.bots), sum(t.prefetches), sum(t.subscribers), sum(t.conversions), sum(t.gross_cents),
+               sum(t.net_cents)
+        FROM pieces p CROSS JOIN LATERAL (
+            SELECT * FROM report_quarters WHERE scope_id = ANY($1)
+               AND start >= p.day + p.since * interval '15 minutes' AND start < p.day + p.until * interval '15 minutes' OFFSET 0
+        ) t WHERE NOT p.over GROUP BY 1, 2
+    ) q CROSS JOIN LATERAL (VALUES (q.number - 1, q.sign), (q.number, -q.sign)) v (point, sign)
 ) parts GROUP BY 1;
-
--- name: series_of_spenders
--- Different fans who paid from each of the moments $4 to the next.
-SELECT point, count(*) AS spenders FROM (
-    SELECT DISTINCT width_bucket(p.start, $4::timestamptz[]) AS point, p.fan FROM smart_links s JOIN report_spenders p USING (smart_link_id)
-    WHERE (s.team_id = ANY($1) OR s.account_id = ANY($1) OR s.smart_link_id = ANY($1)) AND p.start >= $2 AND p.start < $3
-) fans GROUP BY 1;
 
 -- name: links
 -- The chosen smart links as such.
@@ -90,11 +104,6 @@ FROM (
     SELECT scope_id, start, clicks, duplicates, bots, prefetches, subscribers, conversions, gross_cents, net_cents FROM report_quarters WHERE scope_id = ANY($1) AND start >= $4 AND start < $5
 ) parts GROUP BY 1;
 
--- name: spenders_by_link
--- Different fans who paid, for each of these smart links.
-SELECT smart_link_id AS scope_id, count(DISTINCT fan) AS spenders FROM report_spenders
-WHERE smart_link_id = ANY($1) AND start >= $2 AND start < $3 GROUP BY 1;
-
 -- name: closed
 -- Up to when there are blocks of days.
 SELECT days, until FROM report_closed;
@@ -102,46 +111,65 @@ SELECT days, until FROM report_closed;
 -- name: breakdown
 -- The totals per value of dimension $6: told for hours $2 to $3, days $3 to $4 and hours $4 to $5; $7 to $9: what
 -- `breakdown_rest` counted for the parts of an hour before and after; $14 to $15: the days that the blocks $16, $17 stand for.
-WITH cells AS (
-    SELECT u.key, u.amount FROM breakdown_days b CROSS JOIN LATERAL unnest(b.keys, b.amounts) u (key, amount)
+-- In braces goes `cells`, or `summed` where several scopes tell the same values, which are then added up before they are told apart.
+WITH odd AS MATERIALIZED (
+    -- By the number of the value, and by none where there is no value.
+    SELECT CASE WHEN o.value <> '' OR o.value IS NULL THEN coalesce(k.value_id, $6) * 8 + o.counter END AS key, o.counter, o.amount
+    FROM unnest($7::text[], $8::int[], $9::bigint[]) o (value, counter, amount)
+    LEFT JOIN report_values k ON k.dimension = $6 AND k.value = o.value
+), cells AS NOT MATERIALIZED (
+    -- unnest in the list, not in FROM: that would store what it gives before it is read.
+    SELECT unnest(b.keys) AS key, unnest(b.amounts) AS amount FROM breakdown_days b
     WHERE b.scope_id = ANY($1) AND b.dimension = $6 AND (b.day >= $3 AND b.day < $14 OR b.day >= $15 AND b.day < $4)
     UNION ALL
-    SELECT u.key, u.amount FROM unnest($16::smallint[], $17::timestamptz[]) p (days, start)
+    SELECT unnest(b.keys), unnest(b.amounts) FROM unnest($16::smallint[], $17::timestamptz[]) p (days, start)
     JOIN breakdown_blocks b ON b.scope_id = ANY($1) AND b.dimension = $6 AND b.days = p.days AND b.start = p.start
-    CROSS JOIN LATERAL unnest(b.keys, b.amounts) u (key, amount)
     UNION ALL
-    SELECT u.key, u.amount FROM breakdown_hours b CROSS JOIN LATERAL unnest(b.keys, b.amounts) u (key, amount)
-    WHERE b.scope_id = ANY($1) AND (b.hour >= $2 AND b.hour < $3 OR b.hour >= $4 AND b.hour < $5)
+    SELECT key, amount FROM (
+        SELECT unnest(b.keys) AS key, unnest(b.amounts) AS amount FROM breakdown_hours b
+        WHERE b.scope_id = ANY($1) AND (b.hour >= $2 AND b.hour < $3 OR b.hour >= $4 AND b.hour < $5)
+    ) h WHERE key >> 3 IN (SELECT value_id FROM report_values WHERE dimension = $6)  -- they hold all dimensions
+    UNION ALL
+    SELECT key, amount FROM odd WHERE key IS NOT NULL
+), summed AS (
+    SELECT key, sum(amount)::bigint AS amount FROM cells GROUP BY 1
 ), numbered AS (
-    SELECT key >> 3 AS value_id, sum(amount) FILTER (WHERE key & 7 = 0) AS clicks, sum(amount) FILTER (WHERE key & 7 = 1) AS duplicates, sum(amount) FILTER (WHERE key & 7 = 2) AS bots,
-           sum(amount) FILTER (WHERE key & 7 = 4) AS subscribers, sum(amount) FILTER (WHERE key & 7 = 5) AS conversions, sum(amount) FILTER (WHERE key & 7 = 6) AS gross_cents,
+    SELECT key >> 3 AS value_id, sum(amount) FILTER (WHERE key & 7 = 0) AS clicks, sum(amount) FILTER (WHERE key & 7 = 1) AS duplicates,
+           sum(amount) FILTER (WHERE key & 7 = 2) AS bots, sum(amount) FILTER (WHERE key & 7 = 4) AS subscribers,
+           sum(amount) FILTER (WHERE key & 7 = 5) AS conversions, sum(amount) FILTER (WHERE key & 7 = 6) AS gross_cents,
            sum(amount) FILTER (WHERE key & 7 = 7) AS net_cents
-    FROM cells GROUP BY 1
+    FROM {cells} GROUP BY 1
 ), told AS (
-    SELECT k.value, clicks, duplicates, bots, subscribers, conversions, gross_cents, net_cents
+    SELECT k.value, coalesce(clicks, 0)::bigint AS clicks, coalesce(duplicates, 0)::bigint AS duplicates, coalesce(bots, 0)::bigint AS bots,
+           coalesce(subscribers, 0)::bigint AS subscribers, coalesce(conversions, 0)::bigint AS conversions,
+           coalesce(gross_cents, 0)::bigint AS gross_cents, coalesce(net_cents, 0)::bigint AS net_cents
     FROM numbered n JOIN report_values k USING (value_id) WHERE k.dimension = $6
 ), whole AS (
-    SELECT sum(clicks) AS clicks, sum(duplicates) AS duplicates, sum(bots) AS bots, sum(subscribers) AS subscribers, sum(conversions) AS conversions, sum(gross_cents) AS gross_cents, sum(net_cents) AS net_cents
+    SELECT sum(clicks) AS clicks, sum(duplicates) AS duplicates, sum(bots) AS bots, sum(subscribers) AS subscribers,
+           sum(conversions) AS conversions, sum(gross_cents) AS gross_cents, sum(net_cents) AS net_cents
     FROM (
-        SELECT * FROM report_days WHERE scope_id = ANY($1) AND start >= $3 AND start < $4
+        SELECT clicks, duplicates, bots, subscribers, conversions, gross_cents, net_cents FROM report_days WHERE scope_id = ANY($1) AND start >= $3 AND start < $4
         UNION ALL
-        SELECT * FROM report_quarters WHERE scope_id = ANY($1) AND start >= $2 AND start < $3
+        SELECT clicks, duplicates, bots, subscribers, conversions, gross_cents, net_cents FROM report_quarters WHERE scope_id = ANY($1) AND start >= $2 AND start < $3
         UNION ALL
-        SELECT * FROM report_quarters WHERE scope_id = ANY($1) AND start >= $4 AND start < $5
+        SELECT clicks, duplicates, bots, subscribers, conversions, gross_cents, net_cents FROM report_quarters WHERE scope_id = ANY($1) AND start >= $4 AND start < $5
+        UNION ALL
+        SELECT sum(amount) FILTER (WHERE counter = 0), sum(amount) FILTER (WHERE counter = 1), sum(amount) FILTER (WHERE counter = 2),
+               sum(amount) FILTER (WHERE counter = 4), sum(amount) FILTER (WHERE counter = 5), sum(amount) FILTER (WHERE counter = 6),
+               sum(amount) FILTER (WHERE counter = 7) FROM odd
+        UNION ALL
+        SELECT -sum(clicks), -sum(duplicates), -sum(bots), -sum(subscribers), -sum(conversions), -sum(gross_cents), -sum(net_cents) FROM told
     ) parts
-), listed AS (
-    SELECT sum(clicks) AS clicks, sum(duplicates) AS duplicates, sum(bots) AS bots, sum(subscribers) AS subscribers, sum(conversions) AS conversions, sum(gross_cents) AS gross_cents, sum(net_cents) AS net_cents FROM told
-), rest AS (
-    SELECT '' AS value, w.clicks - coalesce(l.clicks, 0) AS clicks, w.duplicates - coalesce(l.duplicates, 0) AS duplicates, w.bots - coalesce(l.bots, 0) AS bots, w.subscribers - coalesce(l.subscribers, 0) AS subscribers, w.conversions - coalesce(l.conversions, 0) AS conversions, w.gross_cents - coalesce(l.gross_cents, 0) AS gross_cents, w.net_cents - coalesce(l.net_cents, 0) AS net_cents
-    FROM whole w CROSS JOIN listed l
-), odd AS (
-    SELECT value, sum(amount) FILTER (WHERE counter = 0) AS clicks, sum(amount) FILTER (WHERE counter = 1) AS duplicates, sum(amount) FILTER (WHERE counter = 2) AS bots,
-           sum(amount) FILTER (WHERE counter = 4) AS subscribers, sum(amount) FILTER (WHERE counter = 5) AS conversions, sum(amount) FILTER (WHERE counter = 6) AS gross_cents,
-           sum(amount) FILTER (WHERE counter = 7) AS net_cents
-    FROM unnest($7::text[], $8::int[], $9::bigint[]) o (value, counter, amount) GROUP BY 1
 ), found AS (
-    SELECT value, coalesce(sum(clicks), 0)::bigint AS clicks, coalesce(sum(duplicates), 0)::bigint AS duplicates, coalesce(sum(bots), 0)::bigint AS bots, coalesce(sum(subscribers), 0)::bigint AS subscribers, coalesce(sum(conversions), 0)::bigint AS conversions, coalesce(sum(gross_cents), 0)::bigint AS gross_cents, coalesce(sum(net_cents), 0)::bigint AS net_cents
-    FROM (SELECT * FROM told UNION ALL SELECT * FROM rest UNION ALL SELECT * FROM odd) facts GROUP BY value
+    SELECT * FROM told WHERE value IS NOT NULL
+    UNION ALL
+    SELECT NULL, sum(clicks)::bigint, sum(duplicates)::bigint, sum(bots)::bigint, sum(subscribers)::bigint, sum(conversions)::bigint,
+           sum(gross_cents)::bigint, sum(net_cents)::bigint
+    FROM told WHERE value IS NULL HAVING count(*) > 0
+    UNION ALL
+    SELECT '', coalesce(clicks, 0)::bigint, coalesce(duplicates, 0)::bigint, coalesce(bots, 0)::bigint, coalesce(subscribers, 0)::bigint,
+           coalesce(conversions, 0)::bigint, coalesce(gross_cents, 0)::bigint, coalesce(net_cents, 0)::bigint
+    FROM whole
 )
 SELECT value, clicks, duplicates, bots, subscribers, conversions, gross_cents, net_cents FROM found
 WHERE (clicks, duplicates, bots, subscribers, conversions, gross_cents, net_cents) <> (0, 0, 0, 0, 0, 0, 0)
@@ -173,47 +201,48 @@ ORDER BY
     value NULLS LAST
 LIMIT $12 OFFSET $13;
 
+-- name: click_value
+-- What click c says of dimension $2, as in breakdowns.DIMENSIONS.
+left(CASE $2::int WHEN 1 THEN c.country WHEN 2 THEN c.device_type WHEN 3 THEN c.browser WHEN 4 THEN c.os
+        WHEN 5 THEN referrer_host(c.referrer) WHEN 6 THEN c.utm_source WHEN 7 THEN c.utm_medium
+        WHEN 8 THEN c.utm_campaign WHEN 9 THEN c.utm_term WHEN 10 THEN c.utm_content WHEN 11 THEN c.aff_s1
+        WHEN 12 THEN c.aff_s2 WHEN 13 THEN c.aff_s3 WHEN 14 THEN c.aff_s4 WHEN 15 THEN c.aff_s5
+        WHEN 16 THEN c.ecid WHEN 17 THEN c.lease END, 200)
+
 -- name: breakdown_rest
 -- The values of dimension $2 counted from the rows themselves, for the parts of an hour from $3 to $4 that a range begins and ends
--- with in zones that are not whole hours from UTC.
+-- with in zones that are not whole hours from UTC. In braces goes the query above. OFFSET 0 keeps looking a click up a look-up: joined
+-- freely, it becomes a scan of all clicks.
 WITH parts AS (
     SELECT * FROM unnest($3::timestamptz[], $4::timestamptz[]) p (since, until)
 ), links AS (
     SELECT smart_link_id FROM smart_links WHERE (team_id = ANY($1) OR account_id = ANY($1) OR smart_link_id = ANY($1))
 ), raw AS (
-    SELECT c.smart_link_id, c.click_id, CASE WHEN c.is_bot THEN 2 ELSE 0 END AS counter, 1::bigint AS amount
+    SELECT c.smart_link_id, {value} AS value, CASE WHEN c.is_bot THEN 2 ELSE 0 END AS counter, 1::bigint AS amount
     FROM parts p CROSS JOIN links l JOIN clicks c ON c.smart_link_id = l.smart_link_id
      AND c.click_id >= ulid_from(p.since - interval '1 minute') AND c.click_id < ulid_from(p.until + interval '1 minute')
     WHERE c.clicked_at >= p.since AND c.clicked_at < p.until
     UNION ALL
-    SELECT c.smart_link_id, c.click_id, 1, 1
+    SELECT c.smart_link_id, {value}, 1, 1
     FROM parts p JOIN visits v ON v.visit_id >= ulid_from(p.since - interval '1 minute') AND v.visit_id < ulid_from(p.until + interval '1 minute')
      AND v.visited_at >= p.since AND v.visited_at < p.until
     CROSS JOIN LATERAL (SELECT * FROM clicks k WHERE k.click_id = v.click_id OFFSET 0) c JOIN links l ON l.smart_link_id = c.smart_link_id
     UNION ALL
-    SELECT n.smart_link_id, n.click_id, x.counter, 1
+    SELECT n.smart_link_id, c.value, x.counter, x.amount
     FROM parts p CROSS JOIN links l CROSS JOIN LATERAL (SELECT * FROM conversions v WHERE v.smart_link_id = l.smart_link_id
-     AND v.conversion_at >= p.since AND v.conversion_at < p.until OFFSET 0) n
-    CROSS JOIN LATERAL (VALUES (5), (4)) x (counter)
-    WHERE n.retracted_at IS NULL AND n.conversion_type <> 'transaction_status' AND (x.counter = 5 OR n.conversion_type = 'new_subscriber')
-    UNION ALL
-    SELECT r.smart_link_id, r.click_id, x.counter, x.cents
-    FROM parts p CROSS JOIN links l CROSS JOIN LATERAL (SELECT * FROM revenue v WHERE v.smart_link_id = l.smart_link_id
-     AND v.conversion_at >= p.since AND v.conversion_at < p.until OFFSET 0) r
-    CROSS JOIN LATERAL (VALUES (6, r.gross_cents), (7, r.net_cents)) x (counter, cents)
+     AND v.conversion_at >= p.since AND v.conversion_at < p.until AND v.retracted_at IS NULL AND v.conversion_type <> 'transaction_status' OFFSET 0) n
+    LEFT JOIN LATERAL (SELECT * FROM revenue v WHERE v.conversion_id = n.conversion_id OFFSET 0) r ON n.conversion_type = 'new_transaction'
+    LEFT JOIN LATERAL (SELECT {value} AS value FROM clicks c WHERE c.click_id = n.click_id OFFSET 0) c ON true
+    CROSS JOIN LATERAL (VALUES (5, 1), (4, (n.conversion_type = 'new_subscriber')::int), (6, r.gross_cents), (7, r.net_cents)) x (counter, amount)
+    WHERE x.amount <> 0
+), told AS (
+    SELECT smart_link_id, CASE WHEN starts_with(value, 'erased:') THEN '' ELSE coalesce(value, '') END AS value, counter, sum(amount)::bigint AS amount
+    FROM raw GROUP BY 1, 2, 3
 )
-SELECT CASE WHEN coalesce(v.value, '') = '' OR starts_with(v.value, 'erased:') THEN '' WHEN EXISTS (
-           SELECT FROM report_values k JOIN report_listed d ON d.smart_link_id = r.smart_link_id AND d.dimension = $2::int AND d.value_id = k.value_id
-           WHERE k.dimension = $2::int AND k.value = v.value) THEN v.value END AS value, r.counter, r.amount
-FROM raw r LEFT JOIN LATERAL (
-    -- OFFSET 0, here and above, keeps it a look-up: joined freely, it becomes a scan of all clicks.
-    SELECT left(CASE $2::int WHEN 1 THEN c.country WHEN 2 THEN c.device_type WHEN 3 THEN c.browser WHEN 4 THEN c.os
-    WHEN 5 THEN referrer_host(c.referrer) WHEN 6 THEN c.utm_source WHEN 7 THEN c.utm_medium
-    WHEN 8 THEN c.utm_campaign WHEN 9 THEN c.utm_term WHEN 10 THEN c.utm_content WHEN 11 THEN c.aff_s1
-    WHEN 12 THEN c.aff_s2 WHEN 13 THEN c.aff_s3 WHEN 14 THEN c.aff_s4 WHEN 15 THEN c.aff_s5
-    WHEN 16 THEN c.ecid WHEN 17 THEN c.lease END, 200) AS value
-    FROM clicks c WHERE c.click_id = r.click_id OFFSET 0
-) v ON true;
+SELECT CASE WHEN value = '' OR EXISTS (
+           SELECT FROM report_values k JOIN report_listed d ON d.smart_link_id = t.smart_link_id AND d.dimension = $2::int AND d.value_id = k.value_id
+           WHERE k.dimension = $2::int AND k.value = t.value) THEN value END AS value, counter, sum(amount)::bigint AS amount
+FROM told t GROUP BY 1, 2;
 
 -- name: cohorts
 -- Per acquisition period (from each of the moments $4 to the next): its fans; per window those whose window was over at $6, by the

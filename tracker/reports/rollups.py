@@ -19,7 +19,11 @@ from tracker.stores.postgres import AWAY, Connection, Pool
 from tracker.stores.queries import load_queries
 
 log = structlog.get_logger()
-SQL = load_queries("tracker.reports", "rollups.sql")
+SQL = {
+    name: query
+    for file in ("rollups.sql", "spenders.sql", "courses.sql", "fans.sql")
+    for name, query in load_queries("tracker.reports", file).items()
+}
 
 ROLLUP_LOCK = 0x436C6272  # "Clbr": one rollup job at a time
 LISTED_VALUES = 2000  # per smart link and dimension; see report_listed
@@ -29,15 +33,19 @@ FANS_AT_ONCE = 5000
 REST_SECONDS, LONGEST_REST_SECONDS = 1.0, 30.0
 REST_RATIO = 9  # rests nine times as long as a run took: while it keeps up, it takes at most a tenth of a core
 RUN_TIMEOUT_SECONDS = 600.0
+WORKSPACE = ("workspace", "spenders_workspace", "fans_workspace")
 SEE = (
     "see_clicks", "see_visits", "see_prefetches", "see_clicks_anew", "see_visits_anew", "see_conversions", "see_revenue",
-    "forget_spenders", "tell_spenders",
+    "see_payers", "see_spent", "forget_spenders", "tell_spenders", "order_spenders", "share_spenders", "tell_spent",
 )  # fmt: skip
 ADD = (
-    "number_values", "list_values", "key", "plan_freely", "add_quarters", "add_days", "add_breakdown_hours", "add_breakdown_days",
-    "add_breakdown_blocks",
+    "number_values", "list_values", "key", "plan_freely", "add_quarters", "add_days", "tell_courses", "add_spender_days",
+    "add_spender_courses", "add_breakdown_hours", "add_breakdown_days", "add_breakdown_blocks",
 )  # fmt: skip
-COHORTS = ("see_cohorts", "forget_fans", "tell_fans", "add_cohort_quarters", "add_cohort_days")
+FANS = (
+    "see_cohorts", "forget_fans", "tell_fans", "add_cohort_quarters", "add_cohort_days",
+    "see_fans", "forget_link_fans", "tell_link_fans", "add_fan_days",
+)  # fmt: skip
 
 
 class Settled(NamedTuple):
@@ -73,7 +81,8 @@ async def settle(pool: Pool, *, notes: int = NOTES_AT_ONCE, marks: int = MARKS_A
         if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", ROLLUP_LOCK):
             return Settled(busy=True)
         try:
-            await connection.execute(SQL["workspace"])
+            for name in WORKSPACE:
+                await connection.execute(SQL[name])
             # Everything is judged from one snapshot, taken after the lock: what a note or mark tells is in the rows it sees.
             async with connection.transaction(isolation="repeatable_read"):
                 return await _run(connection, notes, marks)
@@ -102,7 +111,7 @@ async def _run(connection: Connection, notes: int, marks: int) -> Settled:
     )
     taken_fans: int = await connection.fetchval(SQL["take_fans"], FANS_AT_ONCE, timeout=RUN_TIMEOUT_SECONDS)
     if taken_fans:
-        for name in COHORTS:
+        for name in FANS:
             await connection.execute(SQL[name], timeout=RUN_TIMEOUT_SECONDS)
     if taken_notes or taken_marks:
         for name in SEE:
@@ -118,8 +127,12 @@ async def _run(connection: Connection, notes: int, marks: int) -> Settled:
 
 
 async def _close(connection: Connection) -> bool:
-    """Make the next blocks whose days are over; whether there were any."""
+    """Make the courses of days that are over, and the next blocks; whether there were any blocks."""
     found = False
+    if row := await connection.fetchrow(SQL["courses_to_close"]):
+        await connection.execute(SQL["plan_freely"])
+        await connection.execute(SQL["close_courses"], row["since"], row["until"], timeout=RUN_TIMEOUT_SECONDS)
+        await connection.execute(SQL["closed"], 1, row["until"])
     for days in BLOCKS:
         if row := await connection.fetchrow(SQL["closable"], days):
             await connection.execute(SQL["plan_freely"])

@@ -135,18 +135,6 @@ LEFT JOIN clicks c ON c.click_id = r.click_id
 CROSS JOIN LATERAL (VALUES (6, r.gross_cents), (7, r.net_cents)) k (counter, cents)
 WHERE a.kind = 'sales' AND k.cents <> 0;
 
--- name: forget_spenders
--- The spenders of the marked hours, before they are told anew.
-DELETE FROM report_spenders p USING anew a
-WHERE a.kind = 'sales' AND p.smart_link_id = a.smart_link_id AND p.start >= a.hour AND p.start < a.hour + interval '1 hour';
-
--- name: tell_spenders
--- The spenders of the marked hours.
-INSERT INTO report_spenders (smart_link_id, start, fan)
-SELECT DISTINCT r.smart_link_id, date_bin('15 minutes', r.conversion_at, 'epoch'), hashtextextended(r.account_id || ' ' || r.fan_id, 0)
-FROM anew a JOIN revenue r ON r.smart_link_id = a.smart_link_id AND r.conversion_at >= a.hour AND r.conversion_at < a.hour + interval '1 hour'
-WHERE a.kind = 'sales' AND r.gross_cents > 0;
-
 -- name: count
 -- What was seen per quarter of an hour, less what the marked hours were told to hold so far.
 INSERT INTO counted
@@ -231,12 +219,9 @@ FROM fresh f JOIN report_values k ON k.dimension = f.dimension AND k.value = f.v
 -- name: key
 -- Values as numbers, less what the marked hours were told to hold so far.
 INSERT INTO keyed
-SELECT v.smart_link_id, v.hour, v.dimension, coalesce(k.value_id, v.dimension) * 8 + v.counter, v.amount
-FROM valued v LEFT JOIN LATERAL (
-    SELECT l.value_id FROM report_values k JOIN report_listed l ON l.smart_link_id = v.smart_link_id
-       AND l.dimension = v.dimension AND l.value_id = k.value_id
-    WHERE k.dimension = v.dimension AND k.value = v.value
-) k ON true
+SELECT v.smart_link_id, v.hour, v.dimension, coalesce(l.value_id, v.dimension) * 8 + v.counter, v.amount
+FROM valued v LEFT JOIN report_values k ON k.dimension = v.dimension AND k.value = v.value
+LEFT JOIN report_listed l ON l.smart_link_id = v.smart_link_id AND l.dimension = v.dimension AND l.value_id = k.value_id
 UNION ALL
 SELECT b.scope_id, b.hour, k.dimension, u.key, -u.amount
 FROM anew a JOIN breakdown_hours b ON b.scope_id = a.smart_link_id AND b.hour = a.hour
@@ -248,23 +233,26 @@ WHERE CASE a.kind WHEN 'clicks' THEN (u.key & 7) < 3 ELSE (u.key & 7) > 3 END;
 SELECT set_config('enable_hashjoin', 'on', true);
 
 -- name: add_breakdown_hours
--- To the link, its account and its team.
+-- To the link, its account and its team. Rows are numbered (`place`): millions of entries are told apart by two numbers.
 WITH changes AS (
     SELECT x.scope_id, n.hour, key, sum(amount) AS amount FROM keyed n JOIN smart_links s USING (smart_link_id)
     CROSS JOIN LATERAL (VALUES (s.smart_link_id), (s.account_id), (s.team_id)) x (scope_id)
     GROUP BY 1, 2, 3
+), touched AS MATERIALIZED (
+    SELECT *, row_number() OVER () AS place FROM (SELECT DISTINCT scope_id, hour FROM changes) c
 ), merged AS (
-    SELECT scope_id, hour, key, sum(amount)::bigint AS amount FROM (
-        SELECT scope_id, hour, key, amount FROM changes
+    SELECT place, key, sum(amount)::bigint AS amount FROM (
+        SELECT place, key, amount FROM changes JOIN touched USING (scope_id, hour)
         UNION ALL
-        SELECT b.scope_id, b.hour, u.key, u.amount FROM (SELECT DISTINCT scope_id, hour FROM changes) o
-        JOIN breakdown_hours b USING (scope_id, hour) CROSS JOIN LATERAL unnest(b.keys, b.amounts) u (key, amount)
-    ) parts GROUP BY 1, 2, 3
+        SELECT place, unnest(b.keys), unnest(b.amounts) FROM touched JOIN breakdown_hours b USING (scope_id, hour)
+    ) parts GROUP BY 1, 2
+), packed AS (
+    SELECT place, coalesce(array_agg(key ORDER BY key) FILTER (WHERE amount <> 0), '{}') AS keys,
+           coalesce(array_agg(amount ORDER BY key) FILTER (WHERE amount <> 0), '{}') AS amounts
+    FROM merged GROUP BY 1
 )
 INSERT INTO breakdown_hours (scope_id, hour, keys, amounts)
-SELECT scope_id, hour, coalesce(array_agg(key ORDER BY key) FILTER (WHERE amount <> 0), '{}'),
-       coalesce(array_agg(amount ORDER BY key) FILTER (WHERE amount <> 0), '{}')
-FROM merged GROUP BY 1, 2
+SELECT scope_id, hour, keys, amounts FROM packed JOIN touched USING (place)
 ON CONFLICT (scope_id, hour) DO UPDATE SET keys = excluded.keys, amounts = excluded.amounts;
 
 -- name: add_breakdown_days
@@ -273,39 +261,45 @@ WITH changes AS (
     SELECT x.scope_id, n.dimension, date_trunc('day', n.hour, 'UTC') AS day, key, sum(amount) AS amount FROM keyed n JOIN smart_links s USING (smart_link_id)
     CROSS JOIN LATERAL (VALUES (s.smart_link_id), (s.account_id), (s.team_id)) x (scope_id)
     GROUP BY 1, 2, 3, 4
+), touched AS MATERIALIZED (
+    SELECT *, row_number() OVER () AS place FROM (SELECT DISTINCT scope_id, dimension, day FROM changes) c
 ), merged AS (
-    SELECT scope_id, dimension, day, key, sum(amount)::bigint AS amount FROM (
-        SELECT scope_id, dimension, day, key, amount FROM changes
+    SELECT place, key, sum(amount)::bigint AS amount FROM (
+        SELECT place, key, amount FROM changes JOIN touched USING (scope_id, dimension, day)
         UNION ALL
-        SELECT b.scope_id, b.dimension, b.day, u.key, u.amount FROM (SELECT DISTINCT scope_id, dimension, day FROM changes) o
-        JOIN breakdown_days b USING (scope_id, dimension, day) CROSS JOIN LATERAL unnest(b.keys, b.amounts) u (key, amount)
-    ) parts GROUP BY 1, 2, 3, 4
+        SELECT place, unnest(b.keys), unnest(b.amounts) FROM touched JOIN breakdown_days b USING (scope_id, dimension, day)
+    ) parts GROUP BY 1, 2
+), packed AS (
+    SELECT place, coalesce(array_agg(key ORDER BY key) FILTER (WHERE amount <> 0), '{}') AS keys,
+           coalesce(array_agg(amount ORDER BY key) FILTER (WHERE amount <> 0), '{}') AS amounts
+    FROM merged GROUP BY 1
 )
 INSERT INTO breakdown_days (scope_id, dimension, day, keys, amounts)
-SELECT scope_id, dimension, day, coalesce(array_agg(key ORDER BY key) FILTER (WHERE amount <> 0), '{}'),
-       coalesce(array_agg(amount ORDER BY key) FILTER (WHERE amount <> 0), '{}')
-FROM merged GROUP BY 1, 2, 3
+SELECT scope_id, dimension, day, keys, amounts FROM packed JOIN touched USING (place)
 ON CONFLICT (scope_id, dimension, day) DO UPDATE SET keys = excluded.keys, amounts = excluded.amounts;
 
 -- name: add_breakdown_blocks
 -- The same per block of days, where blocks are made already.
 WITH changes AS (
     SELECT x.scope_id, n.dimension, c.days, date_bin(make_interval(days => c.days), n.hour, 'epoch') AS start, key, sum(amount) AS amount
-    FROM keyed n JOIN report_closed c ON n.hour < c.until JOIN smart_links s USING (smart_link_id)
+    FROM keyed n JOIN report_closed c ON n.hour < c.until AND c.days > 1 JOIN smart_links s USING (smart_link_id)
     CROSS JOIN LATERAL (VALUES (s.smart_link_id), (s.account_id), (s.team_id)) x (scope_id)
     GROUP BY 1, 2, 3, 4, 5
+), touched AS MATERIALIZED (
+    SELECT *, row_number() OVER () AS place FROM (SELECT DISTINCT scope_id, dimension, days, start FROM changes) c
 ), merged AS (
-    SELECT scope_id, dimension, days, start, key, sum(amount)::bigint AS amount FROM (
-        SELECT scope_id, dimension, days, start, key, amount FROM changes
+    SELECT place, key, sum(amount)::bigint AS amount FROM (
+        SELECT place, key, amount FROM changes JOIN touched USING (scope_id, dimension, days, start)
         UNION ALL
-        SELECT b.scope_id, b.dimension, b.days, b.start, u.key, u.amount FROM (SELECT DISTINCT scope_id, dimension, days, start FROM changes) o
-        JOIN breakdown_blocks b USING (scope_id, dimension, days, start) CROSS JOIN LATERAL unnest(b.keys, b.amounts) u (key, amount)
-    ) parts GROUP BY 1, 2, 3, 4, 5
+        SELECT place, unnest(b.keys), unnest(b.amounts) FROM touched JOIN breakdown_blocks b USING (scope_id, dimension, days, start)
+    ) parts GROUP BY 1, 2
+), packed AS (
+    SELECT place, coalesce(array_agg(key ORDER BY key) FILTER (WHERE amount <> 0), '{}') AS keys,
+           coalesce(array_agg(amount ORDER BY key) FILTER (WHERE amount <> 0), '{}') AS amounts
+    FROM merged GROUP BY 1
 )
 INSERT INTO breakdown_blocks (scope_id, dimension, days, start, keys, amounts)
-SELECT scope_id, dimension, days, start, coalesce(array_agg(key ORDER BY key) FILTER (WHERE amount <> 0), '{}'),
-       coalesce(array_agg(amount ORDER BY key) FILTER (WHERE amount <> 0), '{}')
-FROM merged GROUP BY 1, 2, 3, 4
+SELECT scope_id, dimension, days, start, keys, amounts FROM packed JOIN touched USING (place)
 ON CONFLICT (scope_id, dimension, days, start) DO UPDATE SET keys = excluded.keys, amounts = excluded.amounts;
 
 -- name: closable

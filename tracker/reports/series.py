@@ -7,7 +7,8 @@ from datetime import datetime
 
 from tracker.reports.filters import ALL, SQL, Filters, Store, scopes
 from tracker.reports.ranges import Range, Step, steps
-from tracker.reports.spans import around
+from tracker.reports.spans import around, quarters_between
+from tracker.reports.spenders import spenders_of_points
 from tracker.reports.totals import NOTHING, Totals, totals_of
 
 
@@ -28,8 +29,9 @@ async def series(store: Store, team_id: str, covered: Range, step: Step, filters
     if step == "hour":
         rows = await store.fetch(SQL["series_by_quarter"], chosen, covered.start, covered.end, starts)
     else:
-        rows = await store.fetch(SQL["series_by_days_around"], chosen, *around([*starts, covered.end]))
-    spent = await store.fetch(SQL["series_of_spenders"], chosen, covered.start, covered.end, starts)
-    spenders = {row["point"]: row["spenders"] for row in spent}
-    found = {row["point"]: totals_of(dict(row), spenders.get(row["point"], 0)) for row in rows}
+        moments = [*starts, covered.end]
+        nearest, since, until, signs = around(moments)
+        rows = await store.fetch(SQL["series_by_days_around"], chosen, nearest, signs, *quarters_between(since, until))
+    fans = await spenders_of_points(store, chosen, covered, starts, step)
+    found = {row["point"]: totals_of(dict(row), fans.get(row["point"], 0)) for row in rows}
     return [Point(start.astimezone(covered.zone), found.get(number, NOTHING)) for number, start in enumerate(starts, 1)]

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from tracker.reports.ranges import Range
+from tracker.reports.ranges import QUARTER, Range
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EVER, NEVER = datetime(1900, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)  # before and after all there is
 BLOCKS = (8, 64)  # days that breakdowns are kept for together, once they are over
 
 
@@ -26,9 +27,9 @@ class Span(NamedTuple):
     rest: tuple[tuple[datetime, datetime], ...] = ()
 
 
-def by_quarters(covered: Range) -> Span:
+def by_quarters(start: datetime, end: datetime) -> Span:
     """Days, and quarters of an hour around them."""
-    return _split(covered.start, covered.end)
+    return _split(start, end)
 
 
 def by_hours(covered: Range) -> Span:
@@ -64,6 +65,37 @@ def in_blocks(first_day: datetime, end_day: datetime, closed: Mapping[int, datet
                 break
         else:
             return Blocks(since, at, days, starts) if starts else Blocks(end_day, end_day, [], [])
+
+
+class Layer(NamedTuple):
+    """Blocks of `days` each, from `since` to `until`."""
+
+    days: int
+    since: datetime
+    until: datetime
+
+
+def layers(first_day: datetime, end_day: datetime) -> list[Layer]:
+    """The days between these midnights (UTC) as the fewest blocks; blocks of one size lie together in at most two pieces."""
+    found, size = [], 1
+    for larger in BLOCKS:
+        since, until = _up(first_day, timedelta(days=larger)), _down(end_day, timedelta(days=larger))
+        if since >= until:
+            break
+        found += [Layer(size, first_day, since), Layer(size, until, end_day)]
+        first_day, end_day, size = since, until, larger
+    found.append(Layer(size, first_day, end_day))
+    return [layer for layer in found if layer.since < layer.until]
+
+
+def quarters_between(since: list[datetime], until: list[datetime]) -> tuple[list[datetime], list[int], list[int]]:
+    """Pieces of a day (UTC) each, as the day, and from the end of which of its 96 quarters (0: midnight) to the end of which."""
+    days = [_down(start, DAY) for start in since]
+    return (
+        days,
+        [(start - day) // QUARTER for start, day in zip(since, days, strict=True)],
+        [(end - day) // QUARTER for end, day in zip(until, days, strict=True)],
+    )
 
 
 def around(moments: list[datetime]) -> tuple[list[datetime], list[datetime], list[datetime], list[int]]:

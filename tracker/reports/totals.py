@@ -16,6 +16,7 @@ from tracker.management.errors import Invalid
 from tracker.reports.filters import ALL, SQL, Filters, Store, scopes
 from tracker.reports.ranges import Range
 from tracker.reports.spans import by_quarters
+from tracker.reports.spenders import spenders, spenders_by_link
 
 Basis = Literal["gross", "net"]
 SORTS = (
@@ -73,18 +74,17 @@ class LinkRow:
     totals: Totals
 
 
-def totals_of(row: Mapping[str, Any], spenders: int = 0) -> Totals:
-    """The totals a query's row holds; absent counters are 0."""
+def totals_of(row: Mapping[str, Any], fans: int = 0) -> Totals:
+    """The totals a query's row holds, and its spenders; absent counters are 0."""
     found = {name: int(row[name] or 0) for name in STORED if name in row}
-    return Totals(**found, gross_clicks=found.get("clicks", 0) + found.get("duplicates", 0), spenders=spenders)
+    return Totals(**found, gross_clicks=found.get("clicks", 0) + found.get("duplicates", 0), spenders=fans)
 
 
 async def total(store: Store, team_id: str, covered: Range, filters: Filters = ALL) -> Totals:
     """The totals of all chosen smart links together."""
     chosen = await scopes(store, team_id, filters)
-    row = await store.fetchrow(SQL["total"], chosen, *by_quarters(covered)[:4])
-    spenders = await store.fetchval(SQL["spenders"], chosen, covered.start, covered.end)
-    return totals_of(dict(row or {}), spenders)
+    row = await store.fetchrow(SQL["total"], chosen, *by_quarters(covered.start, covered.end)[:4])
+    return totals_of(dict(row or {}), await spenders(store, chosen, covered))
 
 
 async def by_link(
@@ -105,7 +105,7 @@ async def by_link(
         raise Invalid({"sort": [f"The sort must be one of: {', '.join(SORTS)}; a minus before it turns it round."]})
     links = await store.fetch(SQL["links"], team_id, *filters.arguments())
     ids = [link["smart_link_id"] for link in links]
-    rows = await store.fetch(SQL["totals_by_link"], ids, *by_quarters(covered)[:4])
+    rows = await store.fetch(SQL["totals_by_link"], ids, *by_quarters(covered.start, covered.end)[:4])
     found = {row["scope_id"]: totals_of(dict(row)) for row in rows}
     if sort == "spenders":  # they are counted for the page alone, unless the page depends on them
         found = await _with_spenders(store, covered, ids, found)
@@ -149,6 +149,5 @@ def _value(row: LinkRow, sort: str) -> Any:
 
 
 async def _with_spenders(store: Store, covered: Range, ids: list[str], found: dict[str, Totals]) -> dict[str, Totals]:
-    rows = await store.fetch(SQL["spenders_by_link"], ids, covered.start, covered.end)
-    changed = {row["scope_id"]: replace(found.get(row["scope_id"], NOTHING), spenders=row["spenders"]) for row in rows}
-    return found | changed
+    told = await spenders_by_link(store, ids, covered)
+    return found | {link_id: replace(found.get(link_id, NOTHING), spenders=fans) for link_id, fans in told.items()}

@@ -4,20 +4,29 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import timedelta
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from tests.integration.lists.seed import FOREIGN, LINKS, START, Seeded, seed
+from tracker.inventory.publish import first_ulid
 from tracker.lists import clicks, conversions, cursors, fans
 from tracker.management.errors import Invalid
 from tracker.reports.filters import Filters
+from tracker.reports.rollups import settle_all
 from tracker.stores.postgres import Pool
 
 
 @pytest.fixture
 async def rows(pool: Pool) -> Seeded:
     return await seed(pool)
+
+
+async def count(pool: Pool) -> None:
+    """Note what is there, as the recorder does, and have it counted."""
+    await pool.execute("INSERT INTO report_notes (click_ids) SELECT string_agg(click_id, ',') FROM clicks")
+    await pool.execute("INSERT INTO report_notes (visit_ids) SELECT string_agg(visit_id, ',') FROM visits")
+    await settle_all(pool)
 
 
 def click_ids(found: Seeded, *, bots: bool = True, repeats: bool = True, links: tuple[str, ...] = LINKS) -> list[str]:
@@ -35,6 +44,7 @@ async def test_clicks_and_their_repeats_in_order(
     pool: Pool, rows: Seeded, monkeypatch: pytest.MonkeyPatch, bots: bool, repeats: bool, few: int
 ) -> None:
     monkeypatch.setattr(clicks, "FEW", few)
+    await count(pool)
     wanted = clicks.Wanted(include_bots=bots, include_duplicates=repeats)
     expected = click_ids(rows, bots=bots, repeats=repeats)
     listed = await clicks.page(pool, "t1", wanted, limit=1000)
@@ -44,6 +54,35 @@ async def test_clicks_and_their_repeats_in_order(
     assert [one for page in pages for one in page] == expected
     offset = await clicks.page(pool, "t1", wanted, limit=5, offset=11)
     assert [row["id"] for row in offset] == expected[11:16]
+
+
+async def test_days_without_clicks_are_passed_over(pool: Pool, rows: Seeded, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clicks, "FEW", -1)
+    await count(pool)
+    passed_over = []
+    older = clicks._older
+
+    async def watched(*arguments: Any) -> Any:
+        found = await older(*arguments)
+        passed_over.append(len(found))
+        return found
+
+    monkeypatch.setattr(clicks, "_older", watched)
+    for links in (LINKS, LINKS[:1]):
+        expected = click_ids(rows, links=links)
+        for since, until in ((None, None), (START + timedelta(days=2), START + timedelta(days=12, hours=3))):
+            wanted = clicks.Wanted(links=Filters(smart_link_ids=links), since=since, until=until)
+            listed = [row["id"] for row in await clicks.page(pool, "t1", wanted, limit=1000)]
+            assert listed == [
+                one
+                for one in expected
+                if since is None or until is None or first_ulid(since) <= one < first_ulid(until)
+            ]
+            paged = [[row["id"] for row in page] async for page in clicks.iterate(pool, "t1", wanted, batch=7)]
+            assert [one for page in paged for one in page] == listed
+            part = await clicks.page(pool, "t1", wanted, limit=5, offset=11)
+            assert [row["id"] for row in part] == listed[11:16]
+    assert sum(passed_over) > 100
 
 
 async def test_clicks_by_link_time_and_word(pool: Pool, rows: Seeded) -> None:
@@ -126,6 +165,81 @@ async def test_fans_with_what_they_brought(pool: Pool, rows: Seeded) -> None:
     assert {row["fan_id"]: row["gross_cents"] for row in rich} == {
         fan: cents for fan, cents in gross.items() if cents >= 3000
     }
+
+
+async def everything_of(pool: Pool, link: str) -> dict[str, Any]:
+    """All that lists tell of a link's fans and conversions, whichever way they are read."""
+    only = Filters(smart_link_ids=(link,))
+    told: dict[str, Any] = {}
+    for given in (
+        {}, {"has_messages": True}, {"min_messages": 2}, {"min_net_cents": 1000}, {"min_tips_cents": 500}, {"previously_subscribed": False},
+        {"since": START + timedelta(days=3, hours=5), "until": START + timedelta(days=17, minutes=7)},
+        {"since": START + timedelta(days=3, hours=5), "until": START + timedelta(days=3, hours=9)}, {"since": START + timedelta(days=9)},
+    ):  # fmt: skip
+        wanted = fans.Wanted(links=only, **given)
+        told[f"summary {given}"] = await fans.summary(pool, "t1", wanted)
+        for sort in get_args(fans.Sort):
+            for descending in (True, False):
+                order = {"sort": sort, "descending": descending}
+                listed = await fans.page(pool, "t1", wanted, limit=1000, **order)
+                told[f"fans {given} {order}"] = [dict(row) for row in listed]
+                assert [row["fan_id"] for row in await fans.page(pool, "t1", wanted, limit=2, offset=1, **order)] == [
+                    row["fan_id"] for row in listed[1:3]
+                ]
+                paged, after = [], None
+                while rows := await fans.page(pool, "t1", wanted, limit=2, after=after, **order):
+                    paged += [row["fan_id"] for row in rows]
+                    after = fans.cursor(rows[-1])
+                assert paged == [row["fan_id"] for row in listed]
+    for cents in (0, 1, 3000):
+        told[f"spenders {cents}"] = [
+            dict(row) for row in await fans.spenders(pool, "t1", only, min_cents=cents, limit=99)
+        ]
+    for since, until in ((None, None), (START + timedelta(days=2, minutes=45), START + timedelta(days=20, hours=7))):
+        told[f"days {since}"] = await conversions.days(
+            pool, "t1", conversions.Wanted(links=only, since=since, until=until)
+        )
+    return told
+
+
+def columns_of(expected: Any, found: Any) -> Any:
+    """What is kept has more columns than what is looked up."""
+    if isinstance(found, list) and found and isinstance(found[0], dict):
+        return [{column: row[column] for column in (expected or [row])[0]} for row in found]
+    return found
+
+
+@pytest.mark.parametrize("counted", [False, True])
+async def test_what_is_kept_of_a_link_is_what_its_conversions_say(
+    pool: Pool, rows: Seeded, monkeypatch: pytest.MonkeyPatch, counted: bool
+) -> None:
+    async def compare() -> None:
+        kept = [await everything_of(pool, link) for link in LINKS]
+        with monkeypatch.context() as looked_up:
+            looked_up.setattr(fans, "_kept", lambda links, wanted: False)
+            looked_up.setattr(conversions, "USUAL", tuple(reversed(conversions.USUAL)))
+            expected = [await everything_of(pool, link) for link in LINKS]
+        for one, other in zip(kept, expected, strict=True):
+            assert {name: columns_of(other[name], found) for name, found in one.items()} == other
+        assert sum(bool(found) for found in kept[0].values()) > 60
+
+    if counted:
+        await settle_all(pool)
+        assert await pool.fetchval("SELECT count(*) FROM link_fans")
+    await compare()
+    # Changes the job has not seen yet: money taken back, a conversion retracted, one moved to another link, one gone.
+    changed = [each["conversion_id"] for each in rows.conversions]
+    await pool.execute(
+        "UPDATE conversions SET amount_gross_cents = amount_gross_cents + 7 WHERE conversion_id = $1", changed[3]
+    )
+    await pool.execute("UPDATE conversions SET retracted_at = now() WHERE conversion_id = ANY($1)", changed[5:8])
+    await pool.execute(
+        "UPDATE conversions SET smart_link_id = $2 WHERE conversion_id = ANY($1)", changed[10:14], LINKS[0]
+    )
+    await pool.execute("DELETE FROM conversions WHERE conversion_id = ANY($1)", changed[20:22])
+    await compare()
+    await settle_all(pool)
+    await compare()
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,9 @@ async def test_every_report_is_what_the_rows_say(pool: Pool, seed: int) -> None:
     await rollups.settle_all(pool, notes=3, marks=7)
     everything = await facts(pool)
     assert len(everything) > 150
+    if seed % 2:  # as on the day itself: what came after this midnight is not told as whole days yet
+        midnight = history.anchor.replace(hour=0, minute=0)
+        await pool.execute("UPDATE report_closed SET until = $1 WHERE days = 1 AND until > $1", midnight)
     for zone in history.rng.sample(ZONES, 4):
         for covered in ranges_of(zone, history.anchor):
             await compare(pool, covered, zone, everything)

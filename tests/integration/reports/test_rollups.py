@@ -33,7 +33,15 @@ TABLES = (
     "cohort_fans",
     "cohort_quarters",
     "cohort_days",
+    "report_courses",
+    "spender_days",
+    "spender_courses",
+    "link_fans",
+    "link_fan_days",
 )
+
+
+MIGRATIONS = (2, 7, 8)  # that make these tables
 
 
 async def nothing() -> None:
@@ -69,7 +77,7 @@ async def test_a_crash_at_any_step_changes_nothing(pool: Pool, monkeypatch: pyte
     before = await state(pool)
     assert before["notes"]
     assert before["marks"]
-    for step in (*rollups.SEE, "count", "value", *rollups.ADD, *rollups.COHORTS, "close_8", "closed"):
+    for step in (*rollups.SEE, "count", "value", *rollups.ADD, *rollups.FANS, "close_courses", "close_8", "closed"):
         with monkeypatch.context() as broken:
             broken.setitem(
                 rollups.SQL,
@@ -102,12 +110,54 @@ async def test_what_was_there_before_the_rollups_is_counted(pool: Pool) -> None:
     for table in (*TABLES, "report_notes", "report_marks", "report_fan_marks"):
         await pool.execute(f"DROP TABLE {table}")
     await pool.execute(
-        "DROP INDEX conversions_taken_back; DROP FUNCTION mark_sales CASCADE; DROP FUNCTION referrer_host, ulid_from, ulid_time"
+        "DROP INDEX conversions_taken_back; DROP FUNCTION mark_sales CASCADE; DROP VIEW credited_fans;"
+        "DROP FUNCTION referrer_host, ulid_from, ulid_time, day_number"
     )
-    await pool.execute(next(sql for number, _, sql in postgres.migrations() if number == 2))
+    for number, _, sql in postgres.migrations():
+        if number in MIGRATIONS:
+            await pool.execute(sql)
     assert told(await total(pool, "team1", all_time())) == {}
     await rollups.settle_all(pool, marks=10)
     assert told(await total(pool, "team1", all_time())) == summed(await mine(pool))
+
+
+async def test_migrations_fill_their_tables_with_what_the_job_would_keep(pool: Pool) -> None:
+    history = await lived(pool, 17, steps=30)
+    for _ in range(3):
+        await rollups.settle_all(pool, notes=5, marks=20)
+        await history.live(10, nothing)
+    await rollups.settle_all(pool)
+    kept = await told_rows(pool)
+    assert all(kept.values()), kept
+    assert any("t)" in row for row in kept["report_spenders"]), "nobody pays through two links"
+    for table in kept:
+        if table != "report_spenders":
+            await pool.execute(f"DROP TABLE {table}")
+    await pool.execute(
+        "ALTER TABLE report_spenders DROP COLUMN before, DROP COLUMN shared; DROP INDEX report_spenders_by_fan;"
+        "DROP INDEX report_fan_marks_by_account, report_marks_by_link; DROP VIEW credited_fans; DROP FUNCTION day_number;"
+        "DELETE FROM report_closed WHERE days = 1"
+    )
+    for number, _, sql in postgres.migrations():
+        if number in MIGRATIONS[1:]:
+            await pool.execute(sql)
+    assert await told_rows(pool) == kept
+
+
+async def told_rows(pool: Pool) -> dict[str, list[str]]:
+    """What later migrations fill, without the rows that tell of nothing any more."""
+    tables = {
+        "report_spenders": "true",
+        "report_courses": "true",
+        "spender_days": "fans <> '{}'",
+        "spender_courses": "0 < ANY(fans)",
+        "link_fans": "true",
+        "link_fan_days": "fans <> 0",
+    }
+    return {
+        table: [row[0] for row in await pool.fetch(f"SELECT t::text FROM {table} t WHERE {told} ORDER BY 1")]
+        for table, told in tables.items()
+    }
 
 
 async def test_only_the_first_values_are_listed_and_none_is_lost(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,7 +74,7 @@ def test_what_is_wrong_is_named(first: date | None, last: date | None, zone: str
 def test_the_parts_of_a_range_are_the_range(first: date, count: int, zone: str) -> None:
     covered = days(first, first + timedelta(days=count), zone)
     assert len(steps(covered, "day")) == count + 1
-    start, first_day, end_day, end, rest = by_quarters(covered)
+    start, first_day, end_day, end, rest = by_quarters(covered.start, covered.end)
     assert (start, end, rest) == (covered.start, covered.end, ())
     assert start <= first_day <= end_day <= end
     assert end_day - first_day >= timedelta(days=count - 1)

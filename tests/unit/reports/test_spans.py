@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracker.reports.spans import DAY, EPOCH, around, in_blocks
+from tracker.reports.spans import DAY, EPOCH, around, in_blocks, layers, quarters_between
 
 YEAR = datetime(2026, 1, 1, tzinfo=UTC)
 days = st.integers(0, 700).map(lambda number: YEAR + number * DAY)
@@ -50,3 +50,24 @@ def test_midnights_nearby(moments: list[datetime]) -> None:
         assert (midnight - EPOCH) % DAY == timedelta()
         assert last - first <= DAY / 2
         assert (first, last) == ((midnight, moment) if sign == 1 else (moment, midnight))
+    days_of, quarters, ends = quarters_between(since, until)
+    for day, quarter, end, first, last in zip(days_of, quarters, ends, since, until, strict=True):
+        assert (day - EPOCH) % DAY == timedelta()
+        assert (day + quarter * timedelta(minutes=15), day + end * timedelta(minutes=15)) == (first, last)
+        assert 0 <= quarter <= end <= 96
+
+
+@given(days, days)
+def test_layers_are_the_days_once_and_few(first: datetime, last: datetime) -> None:
+    first, last = min(first, last), max(first, last)
+    found = sorted(layers(first, last), key=lambda layer: layer.since)
+    assert all(
+        (layer.since - EPOCH).days % layer.days == 0 == (layer.until - EPOCH).days % layer.days for layer in found
+    )
+    ends = [layer.until for layer in found]
+    assert [layer.since for layer in found] == [first, *ends][: len(found)]
+    assert ends[-1:] == ([last] if first < last else [])
+    assert (
+        sum((layer.until - layer.since).days // layer.days for layer in found)
+        <= (last - first).days // 64 + 2 * 7 + 2 * 7
+    )
