@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
+from functools import lru_cache
 
 import msgspec
 import structlog
@@ -73,7 +74,7 @@ async def try_once(destination: Destination, items: Sequence[Item], egress: Egre
         verdicts = [Verdict("ours", f"internal error ({type(error).__name__}); see the log")] * len(items)
     secrets, head, events = destination.secrets, "", b""
     requests: tuple[str, ...] = ()
-    if verdicts.count(verdicts[0]) == len(verdicts):
+    if len(verdicts) == 1 or verdicts.count(verdicts[0]) == len(verdicts):
         verdicts = [_presentable(verdicts[0], secrets)] * len(verdicts)
     else:
         verdicts = [_presentable(verdict, secrets) for verdict in verdicts]
@@ -190,6 +191,7 @@ def dead_letter(claimed: Claimed, words: str) -> Finished:
     return Finished(claimed, decision, "permanent", words, datetime.now(UTC), 0)
 
 
+@lru_cache(maxsize=256)  # a receiver says the same again and again
 def _presentable(verdict: Verdict, secrets: Sequence[str]) -> Verdict:
     # Part of the words (a reason phrase, a parser's complaint) is the receiver's own.
     words = storable(redact(verdict.words, secrets), WORDS_CAP)

@@ -213,6 +213,9 @@ class Dispatcher:
         """Send, and go on with the lane's next in the same slot and task, unless other lanes wait for their turn."""
         while batch:
             await self._sender.send(lane, batch)
+            # The other answers that came meanwhile are dealt with first, and what follows is sent together: a receiver that
+            # had nothing to do between two requests is dear to wake.
+            await asyncio.sleep(0)
             if self._capped:
                 return
             now = time.monotonic()

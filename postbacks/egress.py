@@ -22,6 +22,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from postbacks.addresses import parse_networks, refusal
+from postbacks.deadline import Deadlines
 
 BODY_CAP = 16 * 1024
 USER_AGENT = "Clickbind/1"
@@ -126,6 +127,7 @@ class Egress:
     ) -> None:
         self._allow = parse_networks(allow)
         self._timeout = timeout
+        self._deadlines = Deadlines(timeout)
         connector = aiohttp.TCPConnector(
             limit=0,
             limit_per_host=0,
@@ -153,20 +155,22 @@ class Egress:
         body = bytearray()
         note = ""
         try:
-            async with (
-                asyncio.timeout(self._timeout),
-                self._session.request(
+            with self._deadlines.start():
+                async with self._session.request(
                     request.method,
                     URL(request.url, encoded=True),
                     headers=request.headers or None,
                     data=request.body,
                     allow_redirects=False,
-                ) as response,
-            ):
-                head = Answer(response.status, response.reason or "", response.headers)
-                note = await _read_body(response, body)
-                if note:
-                    response.close()
+                ) as response:
+                    head = Answer(response.status, response.reason or "", response.headers)
+                    content = response.content
+                    if content.is_eof():  # all of it came with the head, as most do
+                        body += content.read_nowait(BODY_CAP + 1)
+                    if len(body) > BODY_CAP or not content.at_eof():
+                        note = await _read_body(content, body)
+                        if note:
+                            response.close()
         except TimeoutError as error:
             if head is None:
                 words = f"no answer within {self._timeout:g} s"
@@ -180,6 +184,7 @@ class Egress:
 
     async def close(self) -> None:
         """Close all connections."""
+        self._deadlines.close()
         await self._session.close()
 
     def _open_socket(self, info: aiohttp.AddrInfoType) -> socket.socket:
@@ -192,13 +197,15 @@ class Egress:
         return opened
 
 
-async def _read_body(response: aiohttp.ClientResponse, body: bytearray) -> str:
-    async for chunk in response.content.iter_any():
+async def _read_body(content: aiohttp.StreamReader, body: bytearray) -> str:
+    """Read on to the end or the cap; returns why it is not whole."""
+    while len(body) <= BODY_CAP:
+        chunk = await content.readany()
+        if not chunk:
+            return ""
         body += chunk
-        if len(body) > BODY_CAP:
-            del body[BODY_CAP:]
-            return f"the body was longer than {BODY_CAP // 1024} KiB; the rest was not read"
-    return ""
+    del body[BODY_CAP:]
+    return f"the body was longer than {BODY_CAP // 1024} KiB; the rest was not read"
 
 
 def _failure(error: Exception) -> SendFailure:

@@ -28,6 +28,7 @@ _NO_COUNTRY = {"xx", "zz"}
 FBC_DAYS = 90.0
 DAY = 86400.0
 HOUR = 3600.0
+FBC_NEWEST, FBC_OLDEST = HOUR - DAY, FBC_DAYS * DAY - HOUR  # seconds of age
 
 
 class Known(msgspec.Struct, gc=False):
@@ -81,9 +82,7 @@ def sha256(text: str) -> str:
 def external_id(facts: Known) -> str | None:
     """SHA-256 of the trimmed, lower-cased ecid (spec section 11); None without one."""
     text = facts.external_click_id.strip().lower()
-    if text.isascii():
-        return hashlib.sha256(text.encode()).hexdigest() if text else None
-    return sha256(text)
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest() if text else None
 
 
 def fbc(cookie: str, fbclid: str, click_ms: str, now: float) -> str | None:
@@ -103,8 +102,7 @@ def fbc(cookie: str, fbclid: str, click_ms: str, now: float) -> str | None:
             return None
     else:
         return None
-    age = now - float(made) / 1000
-    return cookie if -DAY + HOUR < age < FBC_DAYS * DAY - HOUR else None
+    return cookie if FBC_NEWEST < now - int(made) / 1000 < FBC_OLDEST else None
 
 
 def fbp(cookie: str) -> str | None:

@@ -62,7 +62,7 @@ class User(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     country: str | None = None
 
 
-class Event(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, kw_only=True):
+class Event(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One event of `data` (capi spec 1.2). What is absent is left out: platforms warn of empty fields."""
 
     event_name: str
@@ -71,7 +71,7 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, kw_only=T
     action_source: str
     event_source_url: str
     referrer_url: str | None = None
-    user_data: User
+    user_data: User | None = None  # there always is one; by position a struct is made sooner
     custom_data: Worth | None = None
 
 
@@ -113,16 +113,7 @@ class Meta(Pixel[Facts]):
         page = matching.page(facts)
         if page is None:
             raise ValueError("no page is known of the click, and Meta needs one for website events")
-        return Event(
-            event_name=name,
-            event_time=at,
-            event_id=item.event_id,
-            action_source="website",
-            event_source_url=page,
-            referrer_url=matching.referrer(facts.referrer),
-            user_data=user,
-            custom_data=worth,
-        )
+        return Event(name, at, item.event_id, "website", page, matching.referrer(facts.referrer), user, worth)
 
     def render(self, items: Sequence[Item]) -> Request:
         """The request. The token comes first in the body, where the log's excerpt is masked."""

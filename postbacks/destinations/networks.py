@@ -7,6 +7,7 @@ id: put `ecid=<macro>` into the ad's URL. Several networks say in a 200 that the
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 import msgspec
@@ -132,7 +133,12 @@ PRESETS: dict[str, Preset] = {preset.name: preset for preset in _ALL}
 _BY_HOST = {host: _MEANINGS[preset.name] for preset in _ALL for host in preset.hosts}
 
 
+@lru_cache(maxsize=1024)
+def _meaning(url: str) -> Meaning | None:
+    return _BY_HOST.get(urlsplit(url).hostname or "")
+
+
 def refusal(url: str, answer: Answer) -> Verdict | None:
     """What the network behind this URL says in a 2xx beyond "received"; None for nothing, or for a stranger."""
-    meaning = _BY_HOST.get(urlsplit(url).hostname or "")
+    meaning = _meaning(url)
     return meaning(answer.body.decode("utf-8", "replace").strip()) if meaning else None

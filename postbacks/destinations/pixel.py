@@ -142,8 +142,10 @@ class Pixel(Plain, ABC, Generic[Facts]):
                 return Verdict("permanent", f"{name} needs an amount, and this event has none")
         elif amount < 0:
             return Verdict("permanent", "the amount is negative: nothing was bought")
+        worth = None if amount is None else Worth(amount, CURRENCY)  # spec section 7
         try:
-            facts.told = self._write(item, facts, name, amount, at, seconds)
+            # A clock of ours that runs ahead puts nothing into the future.
+            facts.told = self.event(item, facts, name, worth, int(at if at < seconds else seconds), seconds)
         except ValueError as error:
             return Verdict("permanent", str(error))
         return None
@@ -164,8 +166,12 @@ class Pixel(Plain, ABC, Generic[Facts]):
         self, url: str, headers: Mapping[str, str], fields: Mapping[str, str], items: Sequence[Item]
     ) -> Request:
         """The request: `fields`, and as `data` the events, in order; all have been screened."""
-        facts = [self.known(item) for item in items]
-        events = [one.told or self._anew(item, one) for item, one in zip(items, facts, strict=True)]
+        facts: list[Any] = [item.facts for item in items]
+        if set(map(type, facts)) != {self.reads}:
+            facts = [self.known(item) for item in items]
+        events = [one.told for one in facts]
+        if None in events:
+            events = [one.told or self._anew(item, one) for item, one in zip(items, facts, strict=True)]
         data = msgspec.json.encode(events)
         before = msgspec.json.encode(fields)[:-1] + (b',"data":' if fields else b'"data":')
         return Request("POST", url, headers, b"".join((before, data, b"}")), data, harmless(facts, data))
@@ -173,14 +179,9 @@ class Pixel(Plain, ABC, Generic[Facts]):
     def _anew(self, item: Item, facts: Facts) -> msgspec.Struct:
         course = self._courses[our_event(item.event_type, facts.purchase)]
         amount = value(facts) if course.with_value else None
-        return self._write(item, facts, course.name, amount, item.occurred_at.timestamp(), self.clock().timestamp())
-
-    def _write(
-        self, item: Item, facts: Facts, name: str, amount: float | None, at: float, now: float
-    ) -> msgspec.Struct:
-        worth = None if amount is None else Worth(amount, CURRENCY)  # spec section 7
-        # A clock of ours that runs ahead puts nothing into the future.
-        return self.event(item, facts, name, worth, int(at if at < now else now), now)
+        worth = None if amount is None else Worth(amount, CURRENCY)
+        at, now = item.occurred_at.timestamp(), self.clock().timestamp()
+        return self.event(item, facts, course.name, worth, int(min(at, now)), now)
 
 
 def document(answer: Answer) -> dict[str, Any] | None:
