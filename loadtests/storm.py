@@ -51,7 +51,7 @@ def configuration(shape: Shape) -> DispatcherConfig:
         breaker=BreakerPolicy(threshold=8, cooldown=0.25, longest_cooldown=1.0, disable_after=shape.give_up),
         egress_allow=("127.0.0.0/8",),
         idle_poll=0.1,
-        lease_margin=3.0,  # a process starved by others must not outlive its leases: that would be a repeat without a kill
+        lease_margin=6.0,  # a process starved by others must not outlive its leases: that would be a repeat without a kill
     )
 
 
