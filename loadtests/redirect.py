@@ -7,7 +7,7 @@ gives medians and the edge's ratio to the others, by requests a second and by pr
 of it together with Valkey's (+ store us). Each request of the edge is a click of its own (unique `ecid`); after each round the
 click log must hold exactly the clicks that were answered. The last round drives the edge at half its rate: `server p99` is
 taken by the edge's own clock, from the last byte of a request read to the first byte of its answer written; the driver's p99
-beside it holds the driver's own waiting too. Loopback only.
+beside it holds the driver's own waiting too; there the driver has a lower priority than Valkey, whose core it shares. Loopback only.
 """
 
 from __future__ import annotations
