@@ -17,6 +17,7 @@ import hiredis
 from tracker.edge.claim import ARGUMENTS, KEYS, pack
 
 CLAIMS_PER_CALL = 16
+CLAIMS_AT_ONCE = 8
 
 PING = pack(("PING",))
 _NOTHING = object()
@@ -56,6 +57,7 @@ class Wire(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]
+        transport.set_write_buffer_limits(high=0)  # type: ignore[attr-defined]
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._session.fail(f"the connection to Valkey was lost ({exc})" if exc else "Valkey closed the connection")
@@ -149,7 +151,10 @@ class Session:
         named += keys
         given += arguments
         waiters.append(waiter)
-        if not self._is_due:
+        count = len(waiters)
+        if count == self.waiting or count == CLAIMS_AT_ONCE:
+            self._flush()
+        elif not self._is_due:
             self._is_due = True
             self._loop.call_soon(self._flush)
 

@@ -24,6 +24,7 @@ from typing import IO, Any
 
 from tracker.stores.errors import StoreError
 from tracker.stores.processes import die_with_parent, pause, stop, stop_orphan
+from tracker.stores.reclaimer import Reclaimer
 
 # The wheel's Valkey has no allocator of its own (decision 0010). mimalloc makes a claim a fifth cheaper; glibc's, where that is not
 # installed, a tenth, when it keeps more small blocks at hand.
@@ -200,6 +201,7 @@ class EmbeddedValkey:
         self.socket = folder.socket_dir / "valkey.sock"
         self.log_path = folder.path / "valkey.log"
         self.process: subprocess.Popen[bytes] | None = None
+        self._reclaimer: Reclaimer | None = None
 
     def start(self) -> None:
         """Start and wait until the append-only file is loaded. Raises StoreError with the log's end."""
@@ -225,10 +227,16 @@ class EmbeddedValkey:
         )  # fmt: skip
         pid_file.write_text(str(self.process.pid))
         self._wait()
+        if self._reclaimer is None:  # a server that is started again leaves it as it is
+            self._reclaimer = Reclaimer(self.data / "appendonlydir")
+            self._reclaimer.start()
 
     def stop(self) -> None:
         """Orderly shutdown."""
         stop(self.process, signal.SIGTERM)
+        if self._reclaimer is not None:
+            self._reclaimer.stop()
+            self._reclaimer = None
 
     def _wait(self, seconds: float = 60.0) -> None:
         import redis
