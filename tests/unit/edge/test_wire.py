@@ -19,6 +19,9 @@ class Closed(asyncio.Transport):
     def abort(self) -> None:
         pass
 
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        pass
+
 
 @pytest.fixture
 async def session() -> Session:
