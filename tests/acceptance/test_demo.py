@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from typing import Any
 
 import pytest
 
+# Products that other tests start beside this one may have the usual ports.
+ANY_PORTS = {f"CLICKBIND_{role}_PORT": "0" for role in ("EDGE", "API", "RECORDER", "WORKER")}
+
 
 async def _demo(*arguments: str) -> tuple[int, dict[str, Any]]:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tracker.cli.main", "demo", "--once", "--json", *arguments,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=os.environ | ANY_PORTS,
     )  # fmt: skip
     out, err = await process.communicate()
     assert out, err.decode()
