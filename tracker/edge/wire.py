@@ -17,7 +17,7 @@ import hiredis
 from tracker.edge.claim import ARGUMENTS, KEYS, pack
 
 CLAIMS_PER_CALL = 16
-CLAIMS_AT_ONCE = 8
+CLAIMS_AT_ONCE = 8  # of one turn; Valkey works on them while the edge reads on
 
 PING = pack(("PING",))
 _NOTHING = object()
@@ -57,6 +57,7 @@ class Wire(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]
+        # uvloop keeps writes for the end of the turn, unless the buffer is over its limit.
         transport.set_write_buffer_limits(high=0)  # type: ignore[attr-defined]
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -106,8 +107,8 @@ class Wire(asyncio.Protocol):
 class Session:
     """The wires to one Valkey, used and lost together.
 
-    The claims of one event-loop turn go as few calls of one function, each over a wire of its own: Valkey commits with one
-    fsync what it reads in one turn of its loop.
+    The claims of one event-loop turn go as few calls of one function, each over the next wire in turn: Valkey commits with
+    one fsync what it reads in one turn of its loop.
     """
 
     def __init__(
@@ -138,11 +139,14 @@ class Session:
 
     def submit(self, command: bytes, waiter: Waiter) -> None:
         """Queue a packed command for the end of this turn of the loop. Its time counts as a claim's."""
+        self.waiting += 1
         self._commands.append((command, waiter))
-        self._due()
+        if not self._is_due:
+            self._soon()
 
     def claim(self, log: str, keys: tuple[str, ...], arguments: tuple[str | bytes, ...], waiter: Waiter) -> None:
-        """Queue a claim for the end of this turn of the loop; `keys` and `arguments` as claim.lua lists them."""
+        """Queue a claim: for now when Valkey has nothing to do or several have come, else for the end of this turn of the loop.
+        `keys` and `arguments` as claim.lua lists them."""
         self.waiting += 1
         try:
             named, given, waiters = self._claims[log]
@@ -155,14 +159,11 @@ class Session:
         if count == self.waiting or count == CLAIMS_AT_ONCE:
             self._flush()
         elif not self._is_due:
-            self._is_due = True
-            self._loop.call_soon(self._flush)
+            self._soon()
 
-    def _due(self) -> None:
-        self.waiting += 1
-        if not self._is_due:
-            self._is_due = True
-            self._loop.call_soon(self._flush)
+    def _soon(self) -> None:
+        self._is_due = True
+        self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
         self._is_due = False

@@ -15,7 +15,6 @@ _made: dict[Any, Any] = {}
 
 def plain_failures(kind: Any) -> Any:
     """`kind`, a connection class of redis-py, with its RuntimeErrors told as redis' ConnectionError."""
-
     if kind in _made:
         return _made[kind]
 
