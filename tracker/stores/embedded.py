@@ -24,7 +24,7 @@ from typing import IO, Any
 
 from tracker.stores.errors import StoreError
 from tracker.stores.processes import die_with_parent, pause, stop, stop_orphan
-from tracker.stores.reclaimer import Reclaimer
+from tracker.stores.rewrites import Rewrites
 
 # The wheel's Valkey has no allocator of its own (decision 0010). mimalloc makes a claim a fifth cheaper; glibc's, where that is not
 # installed, a tenth, when it keeps more small blocks at hand.
@@ -201,7 +201,7 @@ class EmbeddedValkey:
         self.socket = folder.socket_dir / "valkey.sock"
         self.log_path = folder.path / "valkey.log"
         self.process: subprocess.Popen[bytes] | None = None
-        self._reclaimer: Reclaimer | None = None
+        self._rewrites: Rewrites | None = None
 
     def start(self) -> None:
         """Start and wait until the append-only file is loaded. Raises StoreError with the log's end."""
@@ -229,16 +229,17 @@ class EmbeddedValkey:
         )  # fmt: skip
         pid_file.write_text(str(self.process.pid))
         self._wait()
-        if self._reclaimer is None:  # a server that is started again leaves it as it is
-            self._reclaimer = Reclaimer(self.data / "appendonlydir")
-            self._reclaimer.start()
+        if self._rewrites is None:
+            self._rewrites = Rewrites(self.data / "appendonlydir", self.process.pid)
+            self._rewrites.start()
+        self._rewrites.server = self.process.pid  # started again it is another process
 
     def stop(self) -> None:
         """Orderly shutdown."""
         stop(self.process, signal.SIGTERM)
-        if self._reclaimer is not None:
-            self._reclaimer.stop()
-            self._reclaimer = None
+        if self._rewrites is not None:
+            self._rewrites.stop()
+            self._rewrites = None
 
     def _wait(self, seconds: float = 60.0) -> None:
         import redis
