@@ -3,7 +3,9 @@
 One edge and one Valkey hold 100,000 smart links; a hundred of them draw from a pool of 20,000 links, the others from one of
 1,000,000. Rounds of different traffic alternate: few links (the yardstick), all links in turn, 1,000 user agents, 1,500 bytes
 more of query. Printed: processor time of a redirect, of the edge alone and with Valkey's, and its ratio to the yardstick of
-the same turn (median of the turns). Loopback only.
+the same turn (median of the turns), at half of the rate the yardstick reaches, where every shape comes at one rate. `at full`
+is the same ratio with every shape as fast as it goes: what goes slower comes in smaller batches and costs more for that alone.
+Loopback only.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import argparse
 import json
 import statistics
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -58,43 +61,58 @@ class FlatBench(Bench):
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """All turns; per shape the medians of its processor times (microseconds) and of its ratios to the yardstick."""
-    turns: list[dict[str, dict[str, Any]]] = []
+    full: list[dict[str, dict[str, Any]]] = []
+    half: list[dict[str, dict[str, Any]]] = []
     with tempfile.TemporaryDirectory(prefix="clickbind-load-") as folder:
         bench = FlatBench(options, Path(folder))
         try:
             bench.start()
-            for turn_number in range(options.rounds + 1):
-                turn = {}
-                for name, changes in SHAPES.items():
-                    vars(options).update({"links": FEW, "agents": 3, "query": 0} | changes)
-                    options.links = min(options.links, options.many)
-                    turn[name] = bench.round("edge", options.seconds)
-                if (
-                    turn_number
-                ):  # in the first, what is new to the edge (a user agent, a line of a head) is looked at once
-                    turns.append(turn)
+            turn(bench, 0.0)  # what is new to the edge (a user agent, a line of a head) is looked at once
+            for _ in range(options.rounds):
+                full.append(turn(bench, 0.0))
+                half.append(turn(bench, statistics.median(each["few"]["rate"] for each in full) / 2))
         finally:
             bench.stop()
-    figures: dict[str, Any] = {}
-    for name in SHAPES:
-        alone = [turn[name]["cpu_us"] for turn in turns]
-        both = [turn[name]["cpu_us"] + turn[name]["store_us"] for turn in turns]
-        few = [turn["few"]["cpu_us"] for turn in turns]
-        few_both = [turn["few"]["cpu_us"] + turn["few"]["store_us"] for turn in turns]
-        figures[name] = {
-            "cpu_us": round(statistics.median(alone), 1),
-            "cpu_and_store_us": round(statistics.median(both), 1),
-            "ratio": round(statistics.median(a / b for a, b in zip(alone, few, strict=True)), 3),
-            "ratio_with_store": round(statistics.median(a / b for a, b in zip(both, few_both, strict=True)), 3),
+    return {
+        name: {
+            "cpu_us": round(statistics.median(_edge(each[name]) for each in half), 1),
+            "cpu_and_store_us": round(statistics.median(_both(each[name]) for each in half), 1),
+            "ratio": _ratio(half, name, _edge),
+            "ratio_with_store": _ratio(half, name, _both),
+            "ratio_at_full": _ratio(full, name, _edge),
+            "ratio_with_store_at_full": _ratio(full, name, _both),
         }
-    return figures
+        for name in SHAPES
+    }
+
+
+def turn(bench: FlatBench, rate: float) -> dict[str, dict[str, Any]]:
+    """A round of every shape, at a rate (requests a second) or, with 0, as fast as it goes."""
+    options, rounds = bench.options, {}
+    for name, changes in SHAPES.items():
+        vars(options).update({"links": FEW, "agents": 3, "query": 0} | changes)
+        options.links = min(options.links, options.many)
+        rounds[name] = bench.round("edge", options.seconds, rate)
+    return rounds
+
+
+def _edge(measured: dict[str, Any]) -> float:
+    return float(measured["cpu_us"])
+
+
+def _both(measured: dict[str, Any]) -> float:
+    return float(measured["cpu_us"] + measured["store_us"])
+
+
+def _ratio(turns: list[dict[str, dict[str, Any]]], name: str, cost: Callable[[dict[str, Any]], float]) -> float:
+    return round(statistics.median(cost(each[name]) / cost(each["few"]) for each in turns), 3)
 
 
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--seconds", type=float, default=3.0, help="length of one round")
-    parser.add_argument("--rounds", type=int, default=7, help="turns of all shapes")
+    parser.add_argument("--rounds", type=int, default=5, help="turns of all shapes, of either kind")
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--members", type=int, default=1_000_000, help="links in the large pool")
     parser.add_argument("--many", type=int, default=100_000, help="smart links")
@@ -105,10 +123,13 @@ def main() -> None:
     if options.json:
         print(json.dumps(figures))
         return
-    print(f"{'traffic':16} {'edge us':>8} {'ratio':>7} {'with Valkey us':>15} {'ratio':>7}")
+    print(
+        f"{'traffic':12} {'edge us':>8} {'ratio':>6} {'at full':>8} {'with Valkey us':>15} {'ratio':>6} {'at full':>8}"
+    )
     for name, line in figures.items():
         print(
-            f"{name:16} {line['cpu_us']:8.1f} {line['ratio']:7.2f} {line['cpu_and_store_us']:15.1f} {line['ratio_with_store']:7.2f}"
+            f"{name:12} {line['cpu_us']:8.1f} {line['ratio']:6.2f} {line['ratio_at_full']:8.2f} {line['cpu_and_store_us']:15.1f}"
+            f" {line['ratio_with_store']:6.2f} {line['ratio_with_store_at_full']:8.2f}"
         )
 
 

@@ -99,8 +99,10 @@ class DataFolder:
 class EmbeddedPostgres:
     """PostgreSQL under `<data>/postgres`, as user `clickbind`, database `clickbind`, trust over a private socket."""
 
-    def __init__(self, folder: DataFolder) -> None:
+    def __init__(self, folder: DataFolder, extra: tuple[str, ...] = ()) -> None:
+        """`extra`: further options of the server; of two of one kind the later wins."""
         self.folder = folder
+        self.extra = extra
         self.data = folder.path / "postgres"
         self.socket_dir = folder.socket_dir / "pg"
         self.log_path = folder.path / "postgres.log"
@@ -124,6 +126,7 @@ class EmbeddedPostgres:
                 "-c", "max_connections=100", "-c", "shared_buffers=128MB",
                 "-c", "jit=off", "-c", "timezone=UTC", "-c", "log_timezone=UTC",
                 "-c", "max_wal_size=2GB", "-c", "autovacuum_vacuum_cost_delay=0", "-c", "work_mem=32MB",
+                *self.extra,
             ],
             stdout=self.log_path.open("ab"), stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
             preexec_fn=die_with_parent(signal.SIGINT), start_new_session=True, **self._as_user,
