@@ -51,7 +51,7 @@ def configuration(shape: Shape) -> DispatcherConfig:
         breaker=BreakerPolicy(threshold=8, cooldown=0.25, longest_cooldown=1.0, disable_after=shape.give_up),
         egress_allow=("127.0.0.0/8",),
         idle_poll=0.1,
-        lease_margin=6.0,  # a process starved by others must not outlive its leases: that would be a repeat without a kill
+        lease_margin=3.0,  # a process starved by others must not outlive its leases: that would be a repeat without a kill
     )
 
 
@@ -84,14 +84,13 @@ class Pass:
             try:
                 async with aiohttp.ClientSession() as self._session:
                     await self._set_up()
-                    killer = asyncio.create_task(self._kill_again_and_again())
+                    over = asyncio.Event()
+                    killer = asyncio.create_task(self._kill_again_and_again(over))
                     try:
                         await self._feed()
                     finally:
-                        killer.cancel()
-                        await asyncio.gather(killer, return_exceptions=True)
-                    if self._process is None:
-                        self._process = await self._start()
+                        over.set()  # not cancelled: a kill under way must be finished, and be in the books
+                        await killer
                     await self._drain()
                     await self._kill()
                     seconds = time.monotonic() - begun
@@ -138,11 +137,17 @@ class Pass:
             sent = due
             await asyncio.sleep(QUANTUM)
 
-    async def _kill_again_and_again(self) -> None:
+    async def _kill_again_and_again(self, over: asyncio.Event) -> None:
+        """Until it is over; then one is left running."""
         while True:
             self._process = await self._start()
-            await asyncio.sleep(self._shape.every)
-            await self._kill()
+            try:
+                async with asyncio.timeout(self._shape.every):
+                    await over.wait()
+            except TimeoutError:
+                await self._kill()
+            else:
+                return
 
     async def _start(self) -> asyncio.subprocess.Process:
         shape = msgspec.json.encode(self._shape).decode()

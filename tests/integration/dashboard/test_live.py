@@ -154,9 +154,11 @@ async def test_filters_and_a_team_with_many_links(
     team = await team_of(pool)
     await plant(pool, team)
     await plant(pool, team, "acct_2", OTHER, name=HOSTILE)
-    mine, bot = await click(pool, now()), await click(pool, now(), is_bot=True)
-    there = await click(pool, now(), "acct_2", OTHER)
-    await conversion(pool, team, "conv-1", mine, now())
+    latest = now()  # of two in one millisecond either may be the later
+    mine = await click(pool, latest - timedelta(seconds=2))
+    bot = await click(pool, latest - timedelta(seconds=1), is_bot=True)
+    there = await click(pool, latest, "acct_2", OTHER)
+    await conversion(pool, team, "conv-1", mine, latest)
     every = {f"c:{mine}", f"c:{bot}", f"c:{there}", "n:conv-1"}
     for query, keys in (
         ("", every),

@@ -25,7 +25,8 @@ def figures() -> dict[str, Any]:
             "litestar_to_edge_cpu": 1.3,
         },
         "redirect_flat": {
-            name: {"ratio": 1.1, "ratio_with_store": 1.2} for name in ("many_links", "many_agents", "long_query")
+            name: {"ratio": 1.1, "ratio_with_store": 1.2, "ratio_at_full": 1.2, "ratio_with_store_at_full": 1.3}
+            for name in ("many_links", "many_agents", "long_query")
         },
         "recorder": {
             "ratio_to_copy_same_indexes": 0.4,
