@@ -8,7 +8,6 @@ inserted into identical tables, in transactions of the same size. The ratio hold
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import random
 import time
@@ -19,7 +18,7 @@ from typing import Any
 import structlog
 import uvloop
 
-from loadtests.scratch import database
+from loadtests.scratch import database, tell
 from tracker.attribution.evidence import click_id_at
 from tracker.attribution.worker import BATCH, fold_due
 from tracker.stores import postgres
@@ -181,11 +180,7 @@ def main() -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     with database() as database_url:
         figures = uvloop.run(measure(database_url, options.fans, options.background))
-    if options.json:
-        print(json.dumps(figures))
-    else:
-        for label, value in figures.items():
-            print(f"{label.replace('_', ' '):24} {value:>12,}")
+    tell(figures, options.json)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import logging
 import tempfile
 import time
@@ -26,7 +25,7 @@ from loadtests.recorder import Made, drain, fill
 from loadtests.report_data import ACCOUNTS, SMART_LINKS
 from loadtests.report_times import TEAM
 from loadtests.reports import generate
-from loadtests.scratch import stores
+from loadtests.scratch import stores, tell
 from tracker.recorder.partitions import ensure
 from tracker.reports.breakdowns import breakdown
 from tracker.reports.ranges import days
@@ -129,11 +128,7 @@ def main() -> None:
         stores(Path(path) / "data", EmbeddedPostgres, EmbeddedValkey) as folder,
     ):
         figures = uvloop.run(measure(folder, options))
-    if options.json:
-        print(json.dumps(figures))
-    else:
-        for name, value in figures.items():
-            print(f"{name.replace('_', ' '):36} {value:>10,}")
+    tell(figures, options.json)
 
 
 if __name__ == "__main__":

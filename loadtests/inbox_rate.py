@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import logging
 import random
 import time
@@ -20,7 +19,7 @@ import msgspec
 import structlog
 import uvloop
 
-from loadtests.scratch import database
+from loadtests.scratch import database, tell
 from tracker.inbox.keeper import Keeper
 from tracker.inbox.process import process_batch
 from tracker.inbox.receive import receive, seal_secrets
@@ -134,11 +133,7 @@ def main() -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     with database() as database_url:
         figures = uvloop.run(measure(database_url, options.webhooks))
-    if options.json:
-        print(json.dumps(figures))
-    else:
-        for label, value in figures.items():
-            print(f"{label.replace('_', ' '):24} {value:>12,}")
+    tell(figures, options.json)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a benchmark runs on: embedded stores of its own, and other people's services as processes beside it."""
+"""What a benchmark runs on: embedded stores of its own, and other people's services as processes beside it; and how it tells its figures."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from tracker.stores.embedded import DataFolder, EmbeddedPostgres, EmbeddedValkey
 from tracker.stores.processes import die_with_parent
@@ -55,3 +56,12 @@ def emulator(module: str, *arguments: str) -> Iterator[dict[str, str]]:
     finally:
         process.terminate()
         process.wait()
+
+
+def tell(figures: dict[str, Any], as_json: bool) -> None:
+    """Print figures: for a program, or a line each for a person."""
+    if as_json:
+        print(json.dumps(figures))
+        return
+    for name, value in figures.items():
+        print(f"{name.replace('_', ' '):36} {value:>12,}")

@@ -1,4 +1,4 @@
-"""Valkey/Redis clients. Two kinds: `connect` for background roles, `connect_hot` for the click path (no retries)."""
+"""Valkey/Redis clients of the background roles; the click path has connections of its own (`tracker/edge/wire.py`)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import redis.asyncio as redis_async
 import redis.exceptions
 from redis.asyncio.retry import Retry
-from redis.backoff import ExponentialBackoff, NoBackoff
+from redis.backoff import ExponentialBackoff
 
 from tracker.stores.cluster import Cluster
 from tracker.stores.connections import plain_failures
@@ -57,16 +57,6 @@ def doubt(client: Client) -> None:
     """The server `server_of` gave failed or sent us away: perhaps another has the key by now."""
     if isinstance(client, Cluster):
         client.doubt()
-
-
-def connect_hot(url: str, timeout_seconds: float) -> Client:
-    """A client for the click path. redis-py retries ten times by default, which would hold a fan for a minute."""
-    return connect(
-        url,
-        socket_timeout=timeout_seconds,
-        socket_connect_timeout=timeout_seconds,
-        retry=Retry(NoBackoff(), 0),
-    )
 
 
 async def close(client: Client) -> None:
