@@ -17,8 +17,9 @@ def figures() -> dict[str, Any]:
             "servers": {
                 "bare": {"rate": 20000.0, "cpu_us": 40.0},
                 "edge": {"rate": 10000.0, "cpu_us": 80.0},
-                "edge at half": {"server_p99_ms": 5.0},
+                "edge at half": {"server_p99_ms": 5.0, "rate": 5000.0},
             },
+            "fsync_p99_ms": 0.5,
             "edge_to_bare": 0.5,
             "bare_to_edge_cpu": 0.5,
             "edge_to_litestar": 1.3,
