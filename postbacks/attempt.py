@@ -10,10 +10,11 @@ from functools import lru_cache
 import msgspec
 import structlog
 
+from postbacks.chunk import Claimed
 from postbacks.destinations.base import Destination, Item
 from postbacks.egress import Answer, Egress, Request, SendFailure
-from postbacks.queue import Claimed, Finished, Taken
-from postbacks.redaction import MASK, SHORTEST_SECRET, is_secret_header, redact, redact_all, storable
+from postbacks.queue import Finished, Taken
+from postbacks.redaction import MASK, is_secret_header, redact, redact_all, storable
 from postbacks.retry import RetryDecision, RetryPolicy, decide
 from postbacks.verdicts import Verdict
 
@@ -41,11 +42,13 @@ class Tried(msgspec.Struct, frozen=True):
     answer: str
     requests: tuple[str, ...] = ()
     head: str = ""
-    events: bytes = b""
+    events: bytes | memoryview = b""
 
 
-async def try_once(destination: Destination, items: Sequence[Item], egress: Egress) -> Tried:
-    """Send these events once, in as many requests as the destination wants for it.
+async def try_once(
+    destination: Destination, items: Sequence[Item], egress: Egress, following: Request | None = None
+) -> Tried:
+    """Send these events once, in as many requests as the destination wants for it; `following` is the first, if made already.
 
     Never raises: what goes wrong inside us is a verdict `ours`.
     """
@@ -53,7 +56,8 @@ async def try_once(destination: Destination, items: Sequence[Item], egress: Egre
     request: Request | None = None
     answer: Answer | None = None
     try:
-        following: Request | None = destination.render(items)
+        if following is None:
+            following = destination.render(items)
         answers: list[Answer] = []
         while following is not None:
             request = following
@@ -72,7 +76,8 @@ async def try_once(destination: Destination, items: Sequence[Item], egress: Egre
         # A defect of ours must neither lose a delivery nor use up its attempts.
         log.exception("dispatcher: an attempt failed inside", event_ids=[item.event_id for item in items[:10]])
         verdicts = [Verdict("ours", f"internal error ({type(error).__name__}); see the log")] * len(items)
-    secrets, head, events = destination.secrets, "", b""
+    secrets, head = destination.secrets, ""
+    events: bytes | memoryview = b""
     requests: tuple[str, ...] = ()
     if len(verdicts) == 1 or verdicts.count(verdicts[0]) == len(verdicts):
         verdicts = [_presentable(verdicts[0], secrets)] * len(verdicts)
@@ -108,16 +113,16 @@ def describe(request: Request, secrets: Sequence[str]) -> str:
     return storable("\n".join(lines), URL_CAP + 8 * BODY_CAP)
 
 
-def texts(events: bytes) -> list[str]:
+def texts(events: bytes | memoryview) -> list[str]:
     """What is said of each event, of a JSON array of it."""
     each = [bytes(one) for one in msgspec.json.decode(events, type=list[msgspec.Raw])] if events else []
     return [msgspec.json.decode(one, type=str) if one.startswith(b'"') else one.decode() for one in each]
 
 
-def _masked(request: Request, secrets: Sequence[str]) -> bytes:
+def _masked(request: Request, secrets: Sequence[str]) -> bytes | memoryview:
     """What a batch says of each event: a log that showed every event the batch's beginning would show the wrong one."""
     events = request.events
-    if request.harmless and not any(len(one) >= SHORTEST_SECRET and one.encode() in events for one in secrets):
+    if request.harmless:
         return events
     return msgspec.json.encode([storable(text, EVENT_CAP) for text in redact_all(texts(events), secrets)])
 
@@ -129,24 +134,27 @@ def _each(head: str, events: Sequence[str]) -> Iterator[str]:
         yield storable(f"{head}event {number} of {len(events)}: {body}", URL_CAP + 8 * BODY_CAP)
 
 
-def taken(tried: Tried, claims: list[Claimed]) -> Taken:
+def taken(tried: Tried, destination_id: str, keys: bytes) -> Taken:
     """What an attempt means for a batch it found taken whole."""
     verdict = tried.verdicts[0]
-    # One text: as arrays, PostgreSQL's client would look at the type of every element.
-    keys = [(claimed.event_id, claimed.day, claimed.lease_token, claimed.attempts + 1) for claimed in claims]
     return Taken(
-        claims[0].destination_id, len(claims), msgspec.json.encode(keys).decode(), verdict.outcome, verdict.words, tried.started_at, tried.duration_ms, tried.head, tried.events, BODY_CAP,
-        tried.status_code, tried.answer,
+        destination_id, len(tried.verdicts), keys, verdict.outcome, verdict.words, tried.started_at, tried.duration_ms,
+        tried.head, tried.events, BODY_CAP, tried.status_code, tried.answer,
     )  # fmt: skip
+
+
+def keys(claims: Sequence[Claimed]) -> bytes:
+    """The keys of deliveries, as `Taken` has them."""
+    return msgspec.json.encode([(one.event_id, one.day, one.lease_token, one.attempts + 1) for one in claims])
 
 
 def apart(batch: Taken) -> list[Finished]:
     """The same, delivery by delivery."""
     decision = RetryDecision("delivered", 0.0, True, batch.words)
-    keys = msgspec.json.decode(batch.keys, type=list[tuple[str, date, str, int]])
+    found = msgspec.json.decode(batch.keys, type=list[tuple[str, date, str, int]])
     return [
         Finished(
-            Claimed(event_id, batch.destination_id, day, attempt - 1, 0, token, "", 0.0, None),
+            Claimed(event_id, batch.destination_id, day, attempt - 1, 0, token, 0.0, None),
             decision,
             batch.outcome,
             batch.words,
@@ -156,7 +164,7 @@ def apart(batch: Taken) -> list[Finished]:
             batch.status_code,
             batch.answer,
         )
-        for (event_id, day, token, attempt), request in zip(keys, _each(batch.head, texts(batch.events)), strict=True)
+        for (event_id, day, token, attempt), request in zip(found, _each(batch.head, texts(batch.events)), strict=True)
     ]
 
 

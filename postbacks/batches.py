@@ -14,9 +14,9 @@ from datetime import datetime
 import msgspec
 
 from postbacks.attempt import Tried, try_once
+from postbacks.chunk import Claimed
 from postbacks.destinations.base import Destination
 from postbacks.egress import Egress
-from postbacks.queue import Claimed
 from postbacks.verdicts import Verdict
 
 
@@ -28,7 +28,7 @@ def screen(
     refused: list[tuple[Claimed, Verdict]] = []
     for claimed in batch:
         assert claimed.item is not None
-        repeat = None if claimed.ambiguous_at is None else _beyond_dedup(destination, claimed, now)
+        repeat = None if claimed.ambiguous_at is None else beyond_dedup(destination, claimed.ambiguous_at, now)
         verdict = repeat or destination.screen(claimed.item, now)
         if verdict is None:
             sendable.append(claimed)
@@ -37,26 +37,35 @@ def screen(
     return sendable, refused
 
 
-def _beyond_dedup(destination: Destination, claimed: Claimed, now: datetime) -> Verdict | None:
+def beyond_dedup(destination: Destination, ambiguous_at: datetime, now: datetime) -> Verdict | None:
+    """The verdict on what may have been taken so long ago that the platform would not know it again."""
     limit = destination.dedup_seconds
-    if limit is None or claimed.ambiguous_at is None or (now - claimed.ambiguous_at).total_seconds() < limit:
+    if limit is None or (now - ambiguous_at).total_seconds() < limit:
         return None
-    words = f"the attempt of {claimed.ambiguous_at:%Y-%m-%d %H:%M} UTC may have been counted; a repeat now could count twice"
+    words = f"the attempt of {ambiguous_at:%Y-%m-%d %H:%M} UTC may have been counted; a repeat now could count twice"
     return Verdict("permanent", words)
 
 
 async def send_split(
-    destination: Destination, batch: list[Claimed], egress: Egress, split_until: float
+    destination: Destination,
+    batch: list[Claimed],
+    egress: Egress,
+    split_until: float,
+    first: tuple[Tried, float] | None = None,
 ) -> AsyncGenerator[tuple[list[Claimed], Tried, float]]:
     """Send a batch, in parts where the whole is refused. Yields deliveries, their attempt, and when it began (monotonic).
 
-    No further part is begun after `split_until` (monotonic): what was not yielded by then is the caller's to give back.
+    `first`: how sending the whole went, and when that began, if it has been tried. No further part is begun after `split_until` (monotonic): what was not
+    yielded by then is the caller's to give back.
     """
     parts = deque([batch] if batch else [])
     begun = time.monotonic()
     while parts:
         part = parts.popleft()
-        tried = await try_once(destination, [claimed.item for claimed in part if claimed.item is not None], egress)
+        if first is None:
+            tried = await try_once(destination, [claimed.item for claimed in part if claimed.item is not None], egress)
+        else:
+            (tried, begun), first = first, None
         if tried.events:  # taken whole
             yield part, tried, begun
             begun = time.monotonic()

@@ -10,7 +10,8 @@ import msgspec
 import structlog
 
 from postbacks.attempt import apart
-from postbacks.queue import DATABASE_ERRORS, Change, Claimed, Finished, Queue, Taken
+from postbacks.chunk import Claimed
+from postbacks.queue import DATABASE_ERRORS, Change, Finished, Queue, Taken
 
 log = structlog.get_logger()
 

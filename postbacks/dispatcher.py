@@ -11,8 +11,6 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Mapping
-from itertools import groupby
-from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -20,11 +18,12 @@ import structlog
 from aiohttp.abc import AbstractResolver
 
 from postbacks.attempt import dead_letter
+from postbacks.chunk import Chunk, Claimed
 from postbacks.clerk import Clerk
 from postbacks.configuration import DispatcherConfig
 from postbacks.egress import Egress
 from postbacks.lane import Lane
-from postbacks.queue import DATABASE_ERRORS, Change, Claimed, Queue
+from postbacks.queue import DATABASE_ERRORS, Change, Queue
 from postbacks.schema import ConfigError
 from postbacks.sender import Sender
 
@@ -135,21 +134,19 @@ class Dispatcher:
                 takes[lane.destination_id] = appetite
         if not takes:
             return
-        claims = await self._queue.claim(takes, self._config.lease_seconds)
+        chunks = await self._queue.claim(takes, self._config.lease_seconds)
         usable_until = now + self._config.lease_seconds - self._config.timeout - self._config.lease_margin / 2
-        groups = {of: list(group) for of, group in groupby(claims, attrgetter("destination_id"))}
-        await self._configure({of: group[0].version for of, group in groups.items()})
+        await self._configure({chunk.destination_id: chunk.version for chunk in chunks})
         got = dict.fromkeys(takes, 0)
-        for destination_id, group in groups.items():
-            got[destination_id] = len(group)
-            lane = self._lanes[destination_id]
+        for chunk in chunks:
+            got[chunk.destination_id] += len(chunk)
+            lane = self._lanes[chunk.destination_id]
             lane.last_used = now
-            there = [claimed for claimed in group if claimed.item is not None]
-            if len(there) < len(group):
-                for claimed in group:
-                    if claimed.item is None:
-                        self._clerk.settle(dead_letter(claimed, "the event's facts are gone: its day was dropped"))
-            lane.add(there, usable_until)
+            if chunk.gone:
+                for claimed in chunk.claims():
+                    self._clerk.settle(dead_letter(claimed, "the event's facts are gone: its day was dropped"))
+            else:
+                lane.add(chunk, usable_until)
         for destination_id, take in takes.items():
             lane = self._lanes[destination_id]
             lane.hungry = got[destination_id] >= take
@@ -209,7 +206,7 @@ class Dispatcher:
         self._clerk.give_back(returned)
         return started
 
-    async def _keep_sending(self, lane: Lane, batch: list[Claimed]) -> None:
+    async def _keep_sending(self, lane: Lane, batch: list[Chunk]) -> None:
         """Send, and go on with the lane's next in the same slot and task, unless other lanes wait for their turn."""
         while batch:
             await self._sender.send(lane, batch)

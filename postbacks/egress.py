@@ -18,7 +18,7 @@ from typing import Literal
 
 import aiohttp
 import msgspec
-from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.abc import AbstractResolver, AbstractStreamWriter, ResolveResult
 from yarl import URL
 
 from postbacks.addresses import parse_networks, refusal
@@ -26,6 +26,7 @@ from postbacks.deadline import Deadlines
 
 BODY_CAP = 16 * 1024
 USER_AGENT = "Clickbind/1"
+WITH_HEAD = 4096  # so much of a body is sent together with the head; longer ones are not copied for it
 KEEP_ALIVE_SECONDS = 4.0  # below the five seconds after which common servers drop an idle connection
 # Failures of this machine or its network: the receiver never saw us, and is not to blame.
 _OURS = {
@@ -43,14 +44,14 @@ class Request(msgspec.Struct, frozen=True):
     """One HTTP request, ready to send. `url` is already encoded and goes out as it is.
 
     Of a batch, `events` is what is said of each event, for the log: a JSON array in their order, as it stands in the body.
-    `harmless`: whoever wrote it has seen to it that nothing in there is named like a secret.
+    `harmless`: whoever wrote it has seen to it that nothing in there is a secret, or named like one.
     """
 
     method: str
     url: str
     headers: Mapping[str, str] = {}
-    body: bytes | None = None
-    events: bytes = b""
+    body: bytes | bytearray | None = None
+    events: bytes | memoryview = b""
     harmless: bool = False
 
 
@@ -78,6 +79,19 @@ class SendFailure(Exception):
         self.outcome: Literal["transient", "ours"] = outcome
         self.words = words
         self.overloaded = overloaded
+
+
+class _Body(aiohttp.BytesPayload):
+    """A large body. aiohttp would copy it twice: to cut it to its length, and to write it together with the head."""
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        body = memoryview(self._value)
+        await writer.write(body[:WITH_HEAD])
+        await writer.write(body[WITH_HEAD:])
+
+
+def _body(body: bytes | bytearray | None) -> bytes | bytearray | _Body | None:
+    return body if body is None or len(body) <= WITH_HEAD else _Body(body)
 
 
 class ThreadResolver(AbstractResolver):
@@ -160,7 +174,7 @@ class Egress:
                     request.method,
                     URL(request.url, encoded=True),
                     headers=request.headers or None,
-                    data=request.body,
+                    data=_body(request.body),
                     allow_redirects=False,
                 ) as response:
                     head = Answer(response.status, response.reason or "", response.headers)

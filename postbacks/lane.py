@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from postbacks.breaker import Breaker, BreakerPolicy, after, long_memory
+from postbacks.chunk import Chunk, Claimed
 from postbacks.destinations.base import Destination
-from postbacks.queue import Change, Claimed, Row
+from postbacks.queue import Change, Row
 from postbacks.verdicts import Verdict
 
 READ_AHEAD_SECONDS = (
@@ -37,7 +38,7 @@ class Lane:
         self._concurrency = concurrency
         self._policy = policy
         self._breaker = Breaker()
-        self._buffer: deque[tuple[deque[Claimed], float]] = deque()  # what was leased together
+        self._buffer: deque[tuple[Chunk, float]] = deque()
         self._leased = 0
         self._seconds = READ_AHEAD_SECONDS  # a smoothed duration of its attempts
         self._failing_since: datetime | None = None
@@ -75,33 +76,34 @@ class Lane:
         target = min(int(slots * batch * ahead), MOST_LEASED)
         return target - self._leased if self._leased * 2 <= target else 0
 
-    def add(self, claims: Sequence[Claimed], usable_until: float) -> None:
+    def add(self, chunk: Chunk, usable_until: float) -> None:
         """Keep leased deliveries for sending before `usable_until` (monotonic seconds)."""
-        if claims:
-            self._buffer.append((deque(claims), usable_until))
-            self._leased += len(claims)
+        self._buffer.append((chunk, usable_until))
+        self._leased += len(chunk)
 
-    def take(self, now: float, returned: list[Claimed]) -> list[Claimed]:
+    def take(self, now: float, returned: list[Claimed]) -> list[Chunk]:
         """The next batch to send, if a slot is free; leases too short to be sent under go to `returned`."""
-        batch: list[Claimed] = []
+        batch: list[Chunk] = []
         if self.destination is None or self.in_flight >= self._breaker.allowance(now, self._concurrency):
             return batch
-        most = self.destination.batch_size
+        room = self.destination.batch_size
         if self._batch_cap:
-            most = min(most, self._batch_cap)
-        while self._buffer and len(batch) < most:
-            claims, usable_until = self._buffer[0]
+            room = min(room, self._batch_cap)
+        while self._buffer and room:
+            chunk, usable_until = self._buffer[0]
             if usable_until < now:
-                returned.extend(claims)
-                self._leased -= len(claims)
+                returned.extend(chunk.claims())
+                self._leased -= len(chunk)
                 self.hungry = True
                 self._buffer.popleft()
                 continue
-            count = min(len(claims), most - len(batch))
-            batch += [claims.popleft() for _ in range(count)]
-            self._leased -= count
-            if not claims:
+            if len(chunk) > room:
+                chunk = chunk.cut(room)
+            else:
                 self._buffer.popleft()
+            batch.append(chunk)
+            room -= len(chunk)
+            self._leased -= len(chunk)
         return batch
 
     def shrink(self, size: int) -> None:
@@ -110,7 +112,7 @@ class Lane:
 
     def empty(self) -> list[Claimed]:
         """Give up everything that was leased and not sent."""
-        given_up = [claimed for claims, _ in self._buffer for claimed in claims]
+        given_up = [claimed for chunk, _ in self._buffer for claimed in chunk.claims()]
         self._buffer.clear()
         self._leased = 0
         return given_up

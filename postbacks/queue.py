@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from itertools import chain
 from typing import TYPE_CHECKING, Literal
 
 import asyncpg
 import msgspec
 
-from postbacks.destinations.base import Item
+from postbacks.chunk import Chunk, Claimed
 from postbacks.destinations.registry import KINDS
-from postbacks.facts import VARIABLES
 from postbacks.queries import load_queries
 from postbacks.retry import RetryDecision
 from postbacks.verdicts import Outcome
@@ -33,24 +30,6 @@ DATABASE_ERRORS = (
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
 )
-
-
-class Claimed(msgspec.Struct, frozen=True, array_like=True):
-    """A leased delivery. `attempts` and `uncharged` as of the claim; `age` in seconds; `item` None: its facts are gone.
-
-    `ambiguous_at`: the first attempt the receiver may have acted on without saying so.
-    """
-
-    event_id: str
-    destination_id: str
-    day: date
-    attempts: int
-    uncharged: int
-    lease_token: str
-    version: str
-    age: float
-    item: Item | None
-    ambiguous_at: datetime | None = None
 
 
 class Finished(msgspec.Struct, frozen=True):
@@ -78,13 +57,13 @@ class Taken(msgspec.Struct, frozen=True):
 
     destination_id: str
     count: int
-    keys: str
+    keys: bytes
     outcome: Outcome
     words: str
     started_at: datetime
     duration_ms: int
     head: str
-    events: bytes
+    events: bytes | memoryview
     longest: int
     status_code: int | None
     answer: str
@@ -139,35 +118,9 @@ class _Entry(msgspec.Struct, frozen=True, kw_only=True):
     ambiguous: bool
 
 
-def _spared() -> dict[str, str]:
-    """By kind, as an array in PostgreSQL's notation: template variables, and facts other kinds read, that are no use to it."""
-    read = {
-        name: [field.encode_name for field in msgspec.structs.fields(kind.reads)]
-        for name, kind in KINDS.items()
-        if issubclass(kind.reads, msgspec.Struct)
-    }
-    named = dict.fromkeys([*VARIABLES, *chain.from_iterable(read.values())])
-    return {kind: "{" + ",".join(name for name in named if name not in names) + "}" for kind, names in read.items()}
-
-
-SPARED = _spared()
-SPARED_BY_KIND = (list(SPARED), list(SPARED.values()))  # as the claim statement takes it
-
-
-@functools.cache
-def _decoder(kind: str) -> msgspec.json.Decoder[list[Claimed]]:
-    """What the claim statement tells of a destination of this kind, with facts as it reads them."""
-    reads = KINDS[kind].reads if kind in KINDS else dict[str, str]
-    item = msgspec.defstruct(
-        "Item",
-        [(one.name, reads if one.name == "facts" else one.type) for one in msgspec.structs.fields(Item)],
-        bases=(Item,), frozen=True, array_like=True, gc=False,
-    )  # fmt: skip
-    fields = {one.name: item | None if one.name == "item" else one.type for one in msgspec.structs.fields(Claimed)}
-    claimed = msgspec.defstruct(
-        "Claimed", list(fields.items()), bases=(Claimed,), frozen=True, array_like=True, gc=False
-    )
-    return msgspec.json.Decoder(list[claimed])  # type: ignore[valid-type]
+CHUNK = 125  # deliveries told of in one text: what is made of one fits a processor's cache
+READ = {name: kind.reads for name, kind in KINDS.items() if kind.reads}
+READ_BY_KIND = (list(READ), ["{" + ",".join(names) + "}" for names in READ.values()])  # as the claim statement takes it
 
 
 class Queue:
@@ -183,13 +136,22 @@ class Queue:
         """Ids of active destinations with something due."""
         return [row["destination_id"] for row in await self._pool.fetch(SQL["ready"])]
 
-    async def claim(self, takes: Mapping[str, int], lease_seconds: float) -> list[Claimed]:
-        """Lease up to so many due deliveries per destination, each one's oldest first. Committed when this returns."""
+    async def claim(self, takes: Mapping[str, int], lease_seconds: float) -> list[Chunk]:
+        """Lease up to so many due deliveries per destination, each one's oldest first. Committed when this returns.
+
+        The chunks of a destination are in a row.
+        """
         token = uuid.uuid4().hex
         rows = await self._pool.fetch(
-            SQL["claim"], list(takes), list(takes.values()), lease_seconds, token, *SPARED_BY_KIND
+            SQL["claim"], list(takes), list(takes.values()), lease_seconds, token, *READ_BY_KIND, CHUNK
         )
-        return [claimed for row in rows for claimed in _decoder(row["kind"]).decode(row["claims"])]
+        return [
+            Chunk(
+                row["destination_id"], row["version"], row["day"], token, READ.get(row["kind"], ()), row["gone"], row["text"],
+                0, row["count"],
+            )
+            for row in rows
+        ]  # fmt: skip
 
     async def destinations(self, ids: Sequence[str]) -> list[Row]:
         """The rows of these destinations."""

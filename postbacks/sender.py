@@ -8,13 +8,16 @@ from collections.abc import Callable
 from contextlib import aclosing
 from datetime import UTC, datetime
 
-from postbacks.attempt import Tried, settle, taken, try_once, unsent
+from postbacks.attempt import Tried, keys, settle, taken, try_once, unsent
 from postbacks.batches import screen, send_split
+from postbacks.chunk import Chunk, Claimed
 from postbacks.clerk import Clerk
+from postbacks.destinations.base import Batching, Destination
 from postbacks.egress import Egress
 from postbacks.lane import Lane
-from postbacks.queue import Claimed
+from postbacks.parcel import Parcel, pack
 from postbacks.retry import RetryPolicy
+from postbacks.verdicts import Verdict
 
 Told = Callable[[str, list[str], float], None]  # of an attempt: the kind of destination, its outcomes, its seconds
 
@@ -31,44 +34,76 @@ class Sender:
         self._split_seconds = split_seconds
         self._told = told
 
-    async def send(self, lane: Lane, batch: list[Claimed]) -> None:
+    async def send(self, lane: Lane, batch: list[Chunk]) -> None:
         """Send a batch, in parts where it is refused whole; what there was no time for is given back."""
         destination = lane.destination
         assert destination is not None
-        batch, refused = screen(destination, batch, datetime.now(UTC))
-        for claimed, verdict in refused:
-            self._clerk.settle(unsent(self._retry, claimed, verdict))
-        if len(batch) == 1:  # nothing to split
-            begun = time.monotonic()
-            item = batch[0].item
-            assert item is not None
-            self._take_down(lane, batch, await try_once(destination, [item], self._egress), begun)
+        if isinstance(destination, Batching) and sum(map(len, batch)) > 1:
+            await self._send_parcel(lane, destination, pack(destination, batch, datetime.now(UTC)))
             return
+        claims = [claimed for chunk in batch for claimed in chunk.claims()]
+        claims, refused = screen(destination, claims, datetime.now(UTC))
+        self._refuse(refused)
+        if len(claims) == 1:  # nothing to split
+            begun = time.monotonic()
+            item = claims[0].item
+            assert item is not None
+            self._take_down(lane, claims, await try_once(destination, [item], self._egress), begun)
+        else:
+            await self._send_split(lane, destination, claims, time.monotonic() + self._split_seconds)
+
+    async def _send_parcel(self, lane: Lane, destination: Batching, parcel: Parcel) -> None:
+        self._refuse(parcel.refused())
+        if not parcel:
+            return
+        begun = time.monotonic()
+        tried = await try_once(destination, parcel, self._egress, parcel.request)
+        if tried.events:  # taken whole
+            self._clerk.settle_batch(taken(tried, lane.destination_id, parcel.keys))
+            self._learn(lane, tried, begun)
+        else:
+            await self._send_split(lane, destination, parcel.claims(), begun + self._split_seconds, (tried, begun))
+
+    async def _send_split(
+        self,
+        lane: Lane,
+        destination: Destination,
+        claims: list[Claimed],
+        split_until: float,
+        first: tuple[Tried, float] | None = None,
+    ) -> None:
         settled: set[str] = set()
-        split_until = time.monotonic() + self._split_seconds
-        async with aclosing(send_split(destination, batch, self._egress, split_until)) as parts:
+        async with aclosing(send_split(destination, claims, self._egress, split_until, first)) as parts:
             async for sent, tried, begun in parts:
                 settled.update([claimed.event_id for claimed in sent])
                 if self._take_down(lane, sent, tried, begun):
                     break
-        left = [claimed for claimed in batch if claimed.event_id not in settled] if len(settled) < len(batch) else []
+        left = [claimed for claimed in claims if claimed.event_id not in settled] if len(settled) < len(claims) else []
         if left:
             lane.shrink(len(left))
             self._clerk.give_back(left)
 
+    def _refuse(self, refused: list[tuple[Claimed, Verdict]]) -> None:
+        for claimed, verdict in refused:
+            self._clerk.settle(unsent(self._retry, claimed, verdict))
+
     def _take_down(self, lane: Lane, sent: list[Claimed], tried: Tried, begun: float) -> bool:
-        """What an attempt means for its deliveries and its lane; returns whether the destination is switched off."""
+        """Settle what was sent; returns what `_learn` does."""
+        if tried.events:
+            self._clerk.settle_batch(taken(tried, lane.destination_id, keys(sent)))
+        else:
+            for at, claimed in enumerate(sent):
+                self._clerk.settle(settle(self._retry, tried, claimed, at, random.uniform(-1, 1)))
+        return self._learn(lane, tried, begun)
+
+    def _learn(self, lane: Lane, tried: Tried, begun: float) -> bool:
+        """What an attempt means for its lane; returns whether the destination is switched off."""
         now = time.monotonic()
         if self._told is not None:
             self._told(lane.kind, [verdict.outcome for verdict in tried.verdicts], tried.duration_ms / 1000)
         # Of a batch that was taken whole one verdict says all.
         judged = tried.verdicts[:1] if tried.events else tried.verdicts
         change = lane.observe(judged, begun=begun, now=now, wall=datetime.now(UTC))
-        if tried.events:
-            self._clerk.settle_batch(taken(tried, sent))
-        else:
-            for at, claimed in enumerate(sent):
-                self._clerk.settle(settle(self._retry, tried, claimed, at, random.uniform(-1, 1)))
         if change is not None:
             self._clerk.note(change)
         if lane.is_open(now):

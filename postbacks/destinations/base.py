@@ -6,7 +6,8 @@ sends through egress and keeps the book.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -16,13 +17,25 @@ from postbacks.egress import Answer, Request
 from postbacks.verdicts import Verdict
 
 
-class Item(msgspec.Struct, frozen=True, array_like=True):
-    """One event as a destination sees it. `facts`: template variables and further keys, to text, as its kind `reads` them."""
+class Item(msgspec.Struct, frozen=True, gc=False):
+    """One event as a destination sees it. `facts`: template variables and further keys, to text, of those its kind `reads`."""
 
     event_id: str
     event_type: str
     occurred_at: datetime
     facts: dict[str, str]
+
+
+class Told(msgspec.Struct, frozen=True):
+    """Events as a destination sees many of them: side by side, each in the same place of every list.
+
+    `occurred`: Unix seconds. `facts`: by name, the texts, empty where nothing is known.
+    """
+
+    event_ids: list[str]
+    event_types: list[str]
+    occurred: list[float]
+    facts: Mapping[str, list[str]]
 
 
 class Destination(Protocol):
@@ -74,6 +87,43 @@ class Plain:
         return None
 
 
+class Batching(Plain, ABC):
+    """A destination that takes many events at once, and works on them side by side: a call for each would cost the most."""
+
+    secrets: tuple[str, ...]
+
+    @abstractmethod
+    def render(self, items: Sequence[Item]) -> Request:
+        """The request that tells these events; all have been screened."""
+
+    @abstractmethod
+    def judge(self, items: Sequence[Item], answer: Answer) -> list[Verdict]:
+        """One verdict per event."""
+
+    @abstractmethod
+    def write(self, told: Told, now: float, refused: dict[int, Verdict]) -> list[msgspec.Struct]:
+        """What is to be sent of these events, in their order, as it stands in the request; `now` in Unix seconds.
+
+        Those not to be sent, which `screen` has a verdict on, are added to `refused` by their place; what is in there is left out.
+        """
+
+    @abstractmethod
+    def harmless(self, told: Told) -> bool:
+        """Whether nothing that is written of these is a secret of ours, or named like one. No for some where nothing is."""
+
+    @abstractmethod
+    def envelope(self) -> Request:
+        """The request without events: its body ends where their JSON array begins, after which there is but a brace."""
+
+
+def sealed(envelope: Request, body: bytearray, *, harmless: bool) -> Request:
+    """The request in this envelope; `body` is the envelope's, with the array of events added to it."""
+    begin = len(envelope.body or b"")
+    body += b"}"
+    events = memoryview(body)[begin:-1]  # a copy of a megabyte costs as much as making some of the events
+    return msgspec.structs.replace(envelope, body=body, events=events, harmless=harmless)
+
+
 class Service(msgspec.Struct, frozen=True):
     """An outside API that a kind of destination talks to: the name of its setting (`<name>_url`) and where it usually is."""
 
@@ -84,11 +134,11 @@ class Service(msgspec.Struct, frozen=True):
 class Kind(msgspec.Struct, frozen=True):
     """A registry entry. `load(config, secrets)` validates and builds; it raises ConfigError naming the field.
 
-    With a `service`, `load` takes its base URL as a third argument. `reads`: the type an event's facts are decoded to; one
-    with the few fields a kind needs is made in a third of the time of a dict, and reads like one.
+    With a `service`, `load` takes its base URL as a third argument. `reads`: the facts it needs, twelve at most, if it takes
+    them side by side (`Told`); others are told all.
     """
 
     name: str
     load: Callable[..., Destination]
     service: Service | None = None
-    reads: type = dict[str, str]
+    reads: tuple[str, ...] = ()

@@ -9,18 +9,17 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import chain
 from socket import AF_INET, AF_INET6, inet_pton
-from typing import Any
 
-import msgspec
-
-from postbacks.redaction import harmless_text, harmless_urls
+from postbacks.destinations.base import Told
+from postbacks.redaction import SHORTEST_SECRET, harmless_text, harmless_urls
 
 _FBC = re.compile(r"fb\.\d\.(\d{13})\.([^\s.]+)(?:\.\S+)?")
 _FBP = re.compile(r"fb\.[0-9]\.[0-9]{13}\.[0-9]+(?:\.\S+)?").fullmatch
+_FBPS = re.compile(r"(?:(?:fb\.[0-9]\.[0-9]{13}\.[0-9]+)?\n)*+").fullmatch  # some of them, a line each
 _PAGE = re.compile(r"https?://[^\s/]\S*").fullmatch
 _DIGEST = re.compile(r"[0-9a-fA-F]{64}")
 _COUNTRY = re.compile(r"[a-z]{2}")
@@ -31,47 +30,32 @@ HOUR = 3600.0
 FBC_NEWEST, FBC_OLDEST = HOUR - DAY, FBC_DAYS * DAY - HOUR  # seconds of age
 
 
-class Known(msgspec.Struct, gc=False):
-    """The facts every ad platform is told of, all of them text; what is not known is empty. Reads like the mapping it is made of.
+# Facts every ad platform is told of; each adds its own click ids and cookies.
+READS = (
+    "_ip", "country", "purchase", "_referrer", "_user_agent", "_landing_url", "amount_gross", "external_click_id",
+)  # fmt: skip
 
-    A platform adds its own click ids and cookies. `told`, no fact, is where a connection keeps the event it made of them.
+
+# Of these only a digest is written, or what is found well formed: no text of a stranger's.
+_CHECKED = {"_ip", "country", "purchase", "amount_gross", "external_click_id", "_click_ms"}
+
+
+def harmless(told: Told, secrets: Sequence[str]) -> bool:
+    """Whether nothing that is written of these is one of these secrets, or named like one, as a page's parameter may be.
+
+    A name is what stands before an equals sign: those of the pages are judged, each once; some apps' user agents have them;
+    there must be no others.
     """
-
-    ip: str = msgspec.field(name="_ip", default="")
-    country: str = ""
-    purchase: str = ""
-    click_ms: str = msgspec.field(name="_click_ms", default="")
-    referrer: str = msgspec.field(name="_referrer", default="")
-    user_agent: str = msgspec.field(name="_user_agent", default="")
-    landing_url: str = msgspec.field(name="_landing_url", default="")
-    amount_gross: str = ""
-    external_click_id: str = ""
-    told: Any = msgspec.field(name="(told)", default=None)  # a name no fact has
-
-    def __getitem__(self, name: str) -> str:
-        found = getattr(self, name.removeprefix("_"), None)
-        if not isinstance(found, str):
-            raise KeyError(name)
-        return found
-
-
-def harmless(events: Sequence[Known], written: bytes) -> bool:
-    """Whether nothing that was written of these is named like a secret, as a page's parameter may be.
-
-    A name is what stands before an equals sign: those of the pages are judged, each once, and there must be no others. No for
-    some where nothing is.
-    """
-    pages = "\n".join([one.landing_url for one in events])
-    if not harmless_urls(pages):
+    facts = told.facts
+    pages, agents = "\n".join(facts["_landing_url"]), set(facts["_user_agent"])
+    free = [
+        column for name, column in facts.items() if name not in _CHECKED and name not in ("_landing_url", "_user_agent")
+    ]
+    others = "\n".join(chain(told.event_ids, *free))
+    if "=" in others or not harmless_urls(pages) or not all(harmless_text(one) for one in agents if "=" in one):
         return False
-    others = written.count(b"=") - pages.count("=")
-    if others == 0:
-        return True
-    # Some apps' user agents have them.
-    agents = Counter([one.user_agent for one in events])
-    return others == sum([agent.count("=") * count for agent, count in agents.items()]) and all(
-        map(harmless_text, agents)
-    )
+    texts = (pages, others, *agents)
+    return not any(len(one) >= SHORTEST_SECRET and one in text for one in secrets for text in texts)
 
 
 def sha256(text: str) -> str:
@@ -79,10 +63,29 @@ def sha256(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
 
 
-def external_id(facts: Known) -> str | None:
-    """SHA-256 of the trimmed, lower-cased ecid (spec section 11); None without one."""
-    text = facts.external_click_id.strip().lower()
-    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest() if text else None
+def external_ids(ecids: Sequence[str]) -> list[str | None]:
+    """SHA-256 of the trimmed, lower-cased ecids (spec section 11); None without one."""
+    made = hashlib.sha256
+    return [
+        made(text.encode("utf-8", "replace")).hexdigest() if text else None
+        for text in [ecid.strip().lower() for ecid in ecids]
+    ]
+
+
+def fbcs(cookies: Sequence[str], fbclids: Sequence[str], clicked: Sequence[str], now: float) -> list[str | None]:
+    """`fbc` of each."""
+    # Most are plain, and need no look at every letter; texts of thirteen digits are in the order of the numbers they show.
+    digits = "".join(clicked)
+    ids = "".join(fbclids).replace("_", "").replace("-", "")
+    if any(cookies) or not (
+        ids.isalnum() and digits.isdecimal() and digits.isascii() and set(map(len, clicked)) == {13}
+    ):
+        return [fbc(*one, now) for one in zip(cookies, fbclids, clicked, strict=True)]
+    oldest, newest = (str(math.ceil((now - age) * 1000)) for age in (FBC_OLDEST, FBC_NEWEST))
+    return [
+        f"fb.1.{at}.{fbclid}" if fbclid and oldest <= at < newest else None
+        for fbclid, at in zip(fbclids, clicked, strict=True)
+    ]
 
 
 def fbc(cookie: str, fbclid: str, click_ms: str, now: float) -> str | None:
@@ -96,28 +99,32 @@ def fbc(cookie: str, fbclid: str, click_ms: str, now: float) -> str | None:
     elif fbclid:
         made = click_ms
         cookie = f"fb.1.{made}.{fbclid}"
-        # Most are plain, and need no look at every letter.
-        plain = fbclid.isalnum() and len(made) == 13 and made.isdecimal()
-        if not plain and _FBC.fullmatch(cookie) is None:
+        if _FBC.fullmatch(cookie) is None:
             return None
     else:
         return None
     return cookie if FBC_NEWEST < now - int(made) / 1000 < FBC_OLDEST else None
 
 
-def fbp(cookie: str) -> str | None:
-    """Meta's browser id from its cookie."""
-    return cookie if cookie and _FBP(cookie) else None
+def fbps(cookies: Sequence[str]) -> list[str | None]:
+    """Meta's browser ids from its cookies."""
+    lines = "\n".join((*cookies, ""))
+    if lines.count("\n") == len(cookies) and _FBPS(lines):
+        return [cookie or None for cookie in cookies]
+    return [cookie if _FBP(cookie) else None for cookie in cookies]
 
 
-def address(facts: Known) -> str | None:
-    """The click's IP address."""
-    value = facts.ip
-    try:
-        inet_pton(AF_INET6 if ":" in value else AF_INET, value)
-    except (OSError, ValueError):
-        return None
-    return value
+def addresses(values: Sequence[str]) -> list[str | None]:
+    """The clicks' IP addresses."""
+    found: list[str | None] = []
+    for value in values:
+        try:
+            inet_pton(AF_INET6 if ":" in value else AF_INET, value)
+        except (OSError, ValueError):
+            found.append(None)
+        else:
+            found.append(value)
+    return found
 
 
 @lru_cache(maxsize=4096)
@@ -133,10 +140,17 @@ def token(value: str) -> str | None:
     return value
 
 
-def page(facts: Known) -> str | None:
-    """The page of the click: an absolute http(s) URL; None when not known."""
-    value = facts.landing_url
-    return value if value and _PAGE(value) else None
+def pages(urls: list[str]) -> list[str | None]:
+    """The pages of the clicks: absolute http(s) URLs; None when not known."""
+    # No space in any of them, and each begins as it must, as few do in different ways.
+    if "\n".join(urls).split() == urls and all(map(_is_page, {url[:9] for url in urls})):
+        return [*urls]
+    return [url if _PAGE(url) else None for url in urls]
+
+
+@lru_cache(maxsize=4096)
+def _is_page(start: str) -> bool:
+    return _PAGE(start) is not None
 
 
 @lru_cache(maxsize=4096)
@@ -159,10 +173,11 @@ def hashed_country(text: str) -> str | None:
     return None if value is None else sha256(value)
 
 
-def value(facts: Known) -> float | None:
-    """The gross amount in USD; None when not known."""
+@lru_cache(maxsize=4096)
+def value(gross: str) -> float | None:
+    """The gross amount in USD; None when not known. There are few prices."""
     try:
-        amount = float(facts.amount_gross)
+        amount = float(gross)
     except ValueError:
         return None
     return amount if math.isfinite(amount) else None

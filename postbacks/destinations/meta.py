@@ -13,10 +13,9 @@ from typing import Any
 import msgspec
 
 from postbacks.destinations import matching
-from postbacks.destinations.base import Item, Kind, Service
+from postbacks.destinations.base import Item, Kind, Service, Told
 from postbacks.destinations.mapping import Names, words
-from postbacks.destinations.matching import Known
-from postbacks.destinations.pixel import Config, Pixel, Worth, by_status, document, pointed_at
+from postbacks.destinations.pixel import Config, Pixel, Seen, Worth, by_status, document, pointed_at, posted
 from postbacks.egress import Answer, Request
 from postbacks.schema import ConfigError, convert
 from postbacks.verdicts import Verdict
@@ -75,18 +74,10 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     custom_data: Worth | None = None
 
 
-class Facts(Known, gc=False):
-    """What Meta is told of a click."""
-
-    fbc: str = msgspec.field(name="_fbc", default="")
-    fbp: str = msgspec.field(name="_fbp", default="")
-    fbclid: str = ""
-
-
-class Meta(Pixel[Facts]):
+class Meta(Pixel):
     """A configured Meta pixel (dataset)."""
 
-    reads = Facts
+    reads = (*matching.READS, "_click_ms", "_fbc", "_fbp", "fbclid")
     batch_size = 1000
     oldest = 7 * matching.DAY
     purchases = frozenset({"Purchase"})
@@ -94,35 +85,42 @@ class Meta(Pixel[Facts]):
     pixel_id_pattern = re.compile(r"\d{5,20}").fullmatch
     pixel_id_hint = "a pixel (dataset) id is a number: copy it from Events Manager"
 
-    def event(self, item: Item, facts: Facts, name: str, worth: Worth | None, at: int, now: float) -> Event:
-        """One event. Raises ValueError when Meta is known to refuse it."""
-        agent = matching.agent(facts.user_agent)
-        if agent is None:
-            raise ValueError("no user agent is known of the click, and Meta needs it for website events")
-        user = User(
-            matching.address(facts),
-            agent,
-            matching.fbc(facts.fbc, facts.fbclid, facts.click_ms, now),
-            matching.fbp(facts.fbp),
-            matching.external_id(facts),
-            matching.hashed_country(facts.country),
-        )
-        # The rest, alone or with one another, matches nobody; a batch with such an event is refused (capi spec 1.5).
-        if not (user.client_ip_address or user.fbc or user.fbp or user.external_id):
-            raise ValueError("nothing is known of the click that Meta could match a person by")
-        page = matching.page(facts)
-        if page is None:
-            raise ValueError("no page is known of the click, and Meta needs one for website events")
-        return Event(name, at, item.event_id, "website", page, matching.referrer(facts.referrer), user, worth)
+    def events(self, told: Told, seen: Seen, now: float, refused: dict[int, Verdict]) -> list[msgspec.Struct]:
+        """The events, those left out that Meta is known to refuse."""
+        facts = told.facts
+        clicks = matching.fbcs(facts["_fbc"], facts["fbclid"], facts["_click_ms"], now)
+        browsers = matching.fbps(facts["_fbp"])
+        countries = map(matching.hashed_country, facts["country"])
+        made: list[msgspec.Struct] = []
+        columns = zip(told.event_ids, *seen, clicks, browsers, countries, strict=True)
+        for place, (event_id, name, at, worth, ip, agent, ecid, page, referrer, fbc, fbp, country) in enumerate(
+            columns
+        ):
+            if name is None:
+                continue
+            if not agent:
+                words = "no user agent is known of the click, and Meta needs it for website events"
+                refused[place] = Verdict("permanent", words)
+            # The rest, alone or with one another, matches nobody; a batch with such an event is refused (capi spec 1.5).
+            elif not (ip or fbc or fbp or ecid):
+                words = "nothing is known of the click that Meta could match a person by"
+                refused[place] = Verdict("permanent", words)
+            elif not page:
+                words = "no page is known of the click, and Meta needs one for website events"
+                refused[place] = Verdict("permanent", words)
+            else:
+                user = User(ip, agent, fbc, fbp, ecid, country)
+                made.append(Event(name, at, event_id, "website", page, referrer, user, worth))
+        return made
 
-    def render(self, items: Sequence[Item]) -> Request:
-        """The request. The token comes first in the body, where the log's excerpt is masked."""
+    def envelope(self) -> Request:
+        """The request without events. The token comes first in the body, where the log's excerpt is masked."""
         assert isinstance(self.config, MetaConfig)
         fields = {"access_token": self.token}
         if self.config.test_event_code:
             fields["test_event_code"] = self.config.test_event_code
         url = f"{self.base_url}/{self.config.version}/{self.config.pixel_id}/events"
-        return self.request(url, {"Content-Type": "application/json"}, fields, items)
+        return posted(url, {"Content-Type": "application/json"}, fields)
 
     def judge(self, items: Sequence[Item], answer: Answer) -> list[Verdict]:
         """By the body (capi spec 1.9)."""
@@ -173,4 +171,4 @@ def load(config: Mapping[str, Any], secrets: Mapping[str, str], base_url: str = 
     return Meta(converted, secrets, base_url)
 
 
-KIND = Kind("meta", load, SERVICE, Facts)
+KIND = Kind("meta", load, SERVICE, Meta.reads)

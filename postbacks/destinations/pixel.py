@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Generic, NamedTuple, TypeVar
+from functools import lru_cache
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import msgspec
 
-from postbacks.destinations.base import Item, Plain
+from postbacks.destinations import matching
+from postbacks.destinations.base import Batching, Item, Told, sealed
 from postbacks.destinations.mapping import PURCHASES, WITH_VALUE, Choice, Names, event_names, event_types, our_event
-from postbacks.destinations.matching import Known, harmless, value
 from postbacks.egress import Answer, Request
 from postbacks.schema import ConfigError
 from postbacks.verdicts import Verdict, parse_retry_after
@@ -20,7 +21,6 @@ from postbacks.verdicts import Verdict, parse_retry_after
 DEDUP_SECONDS = 48 * 3600.0 - 600.0  # platforms recognise a repeated event id for 48 hours (capi spec 0)
 MARGIN_SECONDS = 300.0  # a batch waits, travels, and meets another clock
 CURRENCY = "USD"
-Facts = TypeVar("Facts", bound=Known)
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -59,6 +59,26 @@ class Worth(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     order_id: str | None = None
 
 
+@lru_cache(maxsize=4096)
+def worth_of(gross: str) -> Worth | None:
+    """What an event of that gross amount is worth; None when not known."""
+    amount = matching.value(gross)
+    return None if amount is None else Worth(amount, CURRENCY)  # spec section 7
+
+
+class Seen(NamedTuple):
+    """What all platforms are told of events, side by side. `names`: None of those that are refused already."""
+
+    names: list[str | None]
+    times: list[int]
+    worths: list[Worth | None]
+    addresses: list[str | None]
+    agents: list[str | None]
+    external_ids: list[str | None]
+    pages: list[str | None]
+    referrers: list[str | None]
+
+
 class Course(NamedTuple):
     """What every event of one of ours becomes on a connection. `bought`: the platform wants it with a value."""
 
@@ -67,16 +87,15 @@ class Course(NamedTuple):
     bought: bool
 
 
-class Pixel(Plain, ABC, Generic[Facts]):
-    """A configured pixel. Subclasses say what one event looks like, and judge answers.
+class Pixel(Batching):
+    """A configured pixel. Subclasses say what events look like, and judge answers.
 
-    `reads`: the facts the platform is told of, as its kind reads them.
-
-    `oldest`: seconds after which the platform refuses an event. `purchases`: names that need a value. `clock` is for tests.
+    `reads`: the facts the platform is told of. `oldest`: seconds after which the platform refuses an event. `purchases`:
+    names that need a value. `clock` is for tests.
     """
 
     dedup_seconds = DEDUP_SECONDS
-    reads: type[Facts]
+    reads: tuple[str, ...]
     oldest: float
     purchases: frozenset[str]
     names: Names
@@ -91,11 +110,6 @@ class Pixel(Plain, ABC, Generic[Facts]):
         self.token = checked_token(secrets)
         self.secrets = secret_forms(self.token)
         self.base_url = base_url
-        self._latest = self.oldest - MARGIN_SECONDS
-        # Screening and rendering need the same event, and making it costs more than all else of a delivery: it is kept with
-        # the facts. A moment's seconds are kept here.
-        self._moment: datetime | None = None
-        self._moment_seconds = 0.0
         self.event_names = event_names(self.names, config.events)
         self._courses: dict[str | None, Course] = {
             ours: Course(name, ours in WITH_VALUE, name in self.purchases) for ours, name in self.event_names.items()
@@ -105,83 +119,99 @@ class Pixel(Plain, ABC, Generic[Facts]):
             raise ConfigError("pixel_id", self.pixel_id_hint)
 
     @abstractmethod
-    def event(self, item: Item, facts: Facts, name: str, worth: Worth | None, at: int, now: float) -> msgspec.Struct:
-        """One event of `data`, which happened `at` and is written `now` (Unix seconds), not before it happened.
-
-        Raises ValueError saying why it cannot be sent.
-        """
-
-    @abstractmethod
-    def render(self, items: Sequence[Item]) -> Request:
-        """The request that tells these events."""
-
-    @abstractmethod
-    def judge(self, items: Sequence[Item], answer: Answer) -> list[Verdict]:
-        """One verdict per event."""
+    def events(self, told: Told, seen: Seen, now: float, refused: dict[int, Verdict]) -> list[msgspec.Struct]:
+        """The events of `data` that have a name; those that cannot be sent are added to `refused` instead."""
 
     def screen(self, item: Item, now: datetime) -> Verdict | None:
         """What is switched off is skipped; what the platform is known to refuse is refused here, with the reason."""
-        # Nothing here is called for every event that can be looked up or told apart in place: a batch has a thousand of them.
-        facts: Any = item.facts
-        if type(facts) is not self.reads:
-            facts = self.known(item)
-        ours = PURCHASES.get(facts.purchase) if item.event_type == "new_transaction" else item.event_type
-        course = self._courses.get(ours)
-        if course is None:
-            return self._skipped(item, facts)
-        if now is not self._moment:  # a batch is screened at one
-            self._moment, self._moment_seconds = now, now.timestamp()
-        at, seconds = item.occurred_at.timestamp(), self._moment_seconds
-        if seconds - at > self._latest:
-            words = f"{(seconds - at) / 86400:.1f} days old: {self.names.platform} takes events of the last {self.oldest / 86400:.0f} days"
-            return Verdict("permanent", words)
-        name, with_value, bought = course
-        amount = value(facts) if with_value else None
-        if amount is None:
-            if bought:
-                return Verdict("permanent", f"{name} needs an amount, and this event has none")
-        elif amount < 0:
-            return Verdict("permanent", "the amount is negative: nothing was bought")
-        worth = None if amount is None else Worth(amount, CURRENCY)  # spec section 7
-        try:
-            # A clock of ours that runs ahead puts nothing into the future.
-            facts.told = self.event(item, facts, name, worth, int(at if at < seconds else seconds), seconds)
-        except ValueError as error:
-            return Verdict("permanent", str(error))
-        return None
+        refused: dict[int, Verdict] = {}
+        self.write(self._told([item]), now.timestamp(), refused)
+        return refused.get(0)
 
-    def known(self, item: Item) -> Facts:
-        """The facts of an event, read as these or as a mapping."""
-        facts: Any = item.facts
-        # A struct's metaclass makes isinstance dear.
-        return facts if type(facts) is self.reads else msgspec.convert(facts, self.reads)
+    def render(self, items: Sequence[Item]) -> Request:
+        """The request that tells these events; all have been screened."""
+        told = self._told(items)
+        refused: dict[int, Verdict] = {}
+        events = self.write(told, self.clock().timestamp(), refused)
+        if refused:
+            raise ValueError(next(iter(refused.values())).words)
+        envelope = self.envelope()
+        body = bytearray((envelope.body or b"") + msgspec.json.encode(events))
+        return sealed(envelope, body, harmless=self.harmless(told))
 
-    def _skipped(self, item: Item, facts: Facts) -> Verdict:
-        ours = our_event(item.event_type, facts.purchase)
+    def write(self, told: Told, now: float, refused: dict[int, Verdict]) -> list[msgspec.Struct]:
+        """The events, as the platform wants them."""
+        names, times, worths = self._chosen(told, now, refused)
+        facts = told.facts
+        seen = Seen(
+            names, times, worths,
+            matching.addresses(facts["_ip"]),
+            list(map(matching.agent, facts["_user_agent"])),
+            matching.external_ids(facts["external_click_id"]),
+            matching.pages(facts["_landing_url"]),
+            list(map(matching.referrer, facts["_referrer"])),
+        )  # fmt: skip
+        return self.events(told, seen, now, refused)
+
+    def harmless(self, told: Told) -> bool:
+        """Whether no page, agent or id of these holds our token, or what looks like a secret."""
+        return matching.harmless(told, self.secrets)
+
+    def _chosen(
+        self, told: Told, now: float, refused: dict[int, Verdict]
+    ) -> tuple[list[str | None], list[int], list[Worth | None]]:
+        """Name, time and worth of each event; no name for what is refused."""
+        names: list[str | None] = []
+        worths: list[Worth | None] = []
+        latest = self.oldest - MARGIN_SECONDS
+        courses = self._courses
+        columns = told.event_types, told.facts["purchase"], told.occurred, told.facts["amount_gross"]
+        for event_type, purchase, at, gross in zip(*columns, strict=True):
+            course = courses.get(event_type if event_type != "new_transaction" else PURCHASES.get(purchase))
+            worth = None
+            verdict = refused.get(len(names)) if refused else None
+            if verdict is not None:
+                pass
+            elif course is None:
+                verdict = self._skipped(event_type, purchase)
+            elif now - at > latest:
+                words = f"{self.names.platform} takes events of the last {self.oldest / 86400:.0f} days"
+                verdict = Verdict("permanent", f"{(now - at) / 86400:.1f} days old: {words}")
+            elif course.with_value:
+                worth = worth_of(gross)
+                if worth is None:
+                    if course.bought:
+                        verdict = Verdict("permanent", f"{course.name} needs an amount, and this event has none")
+                elif worth.value < 0:
+                    verdict = Verdict("permanent", "the amount is negative: nothing was bought")
+            elif course.bought:
+                verdict = Verdict("permanent", f"{course.name} needs an amount, and this event has none")
+            if verdict is not None:
+                refused[len(names)] = verdict
+            names.append(course.name if course is not None and verdict is None else None)
+            worths.append(worth)
+        # A clock of ours that runs ahead puts nothing into the future.
+        times = list(map(int, told.occurred if max(told.occurred) <= now else [min(at, now) for at in told.occurred]))
+        return names, times, worths
+
+    def _told(self, items: Sequence[Item]) -> Told:
+        return Told(
+            [item.event_id for item in items],
+            [item.event_type for item in items],
+            [item.occurred_at.timestamp() for item in items],
+            {name: [item.facts.get(name, "") for item in items] for name in self.reads},
+        )
+
+    def _skipped(self, event_type: str, purchase: str) -> Verdict:
+        ours = our_event(event_type, purchase)
         if ours is None:
             return Verdict("skipped", "not a purchase: a subscription's own transaction is told as new_subscriber")
         return Verdict("skipped", f"{ours} is off on this connection")
 
-    def request(
-        self, url: str, headers: Mapping[str, str], fields: Mapping[str, str], items: Sequence[Item]
-    ) -> Request:
-        """The request: `fields`, and as `data` the events, in order; all have been screened."""
-        facts: list[Any] = [item.facts for item in items]
-        if set(map(type, facts)) != {self.reads}:
-            facts = [self.known(item) for item in items]
-        events = [one.told for one in facts]
-        if None in events:
-            events = [one.told or self._anew(item, one) for item, one in zip(items, facts, strict=True)]
-        data = msgspec.json.encode(events)
-        before = msgspec.json.encode(fields)[:-1] + (b',"data":' if fields else b'"data":')
-        return Request("POST", url, headers, b"".join((before, data, b"}")), data, harmless(facts, data))
 
-    def _anew(self, item: Item, facts: Facts) -> msgspec.Struct:
-        course = self._courses[our_event(item.event_type, facts.purchase)]
-        amount = value(facts) if course.with_value else None
-        worth = None if amount is None else Worth(amount, CURRENCY)
-        at, now = item.occurred_at.timestamp(), self.clock().timestamp()
-        return self.event(item, facts, course.name, worth, int(min(at, now)), now)
+def posted(url: str, headers: Mapping[str, str], fields: Mapping[str, str]) -> Request:
+    """An envelope: `fields`, and as `data` the events."""
+    return Request("POST", url, headers, msgspec.json.encode(fields)[:-1] + (b',"data":' if fields else b'"data":'))
 
 
 def document(answer: Answer) -> dict[str, Any] | None:

@@ -10,10 +10,9 @@ from urllib.parse import quote
 import msgspec
 
 from postbacks.destinations import matching
-from postbacks.destinations.base import Item, Kind, Service
+from postbacks.destinations.base import Item, Kind, Service, Told
 from postbacks.destinations.mapping import Names, words
-from postbacks.destinations.matching import Known
-from postbacks.destinations.pixel import Config, Pixel, Worth, by_status, document, pointed_at
+from postbacks.destinations.pixel import Config, Pixel, Seen, Worth, by_status, document, pointed_at, posted
 from postbacks.egress import Answer, Request
 from postbacks.schema import ConfigError, convert
 from postbacks.verdicts import Verdict, parse_retry_after
@@ -62,17 +61,10 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     custom_data: Worth | None = None
 
 
-class Facts(Known, gc=False):
-    """What Snapchat is told of a click."""
-
-    scid: str = msgspec.field(name="_scid", default="")
-    sccid: str = ""
-
-
-class Snapchat(Pixel[Facts]):
+class Snapchat(Pixel):
     """A configured Snap pixel. `validating`: events go to the validate URL, which counts nothing."""
 
-    reads = Facts
+    reads = (*matching.READS, "_scid", "sccid")
     batch_size = 2000
     oldest = 37 * matching.DAY
     purchases = frozenset({"PURCHASE"})
@@ -81,31 +73,35 @@ class Snapchat(Pixel[Facts]):
     pixel_id_hint = "a Snap pixel id is letters, digits and dashes: copy it from Snapchat Events Manager"
     validating = False
 
-    def event(self, item: Item, facts: Facts, name: str, worth: Worth | None, at: int, now: float) -> Event:
-        """One event. Raises ValueError when Snapchat is known to refuse it."""
-        user = User(
-            matching.address(facts),
-            matching.agent(facts.user_agent),
-            matching.token(facts.sccid),
-            matching.token(facts.scid),
-            matching.external_id(facts),
-            matching.hashed_country(facts.country),
-        )
-        if user.client_ip_address is None or user.client_user_agent is None:
-            raise ValueError("Snapchat needs the click's address and user agent, and they are not known")
-        page = matching.page(facts)
-        if page is None:
-            raise ValueError("no page is known of the click, and Snapchat needs one for web events")
-        if worth is not None and name in self.purchases:
-            # Deduplicates purchases for 30 days (capi spec 3.6).
-            worth = Worth(worth.value, worth.currency, item.event_id)
-        return Event(name, at, item.event_id, "WEB", page, user, worth)
+    def events(self, told: Told, seen: Seen, now: float, refused: dict[int, Verdict]) -> list[msgspec.Struct]:
+        """The events, those left out that Snapchat is known to refuse. It is not told of referrers."""
+        facts = told.facts
+        clicks, browsers = (map(matching.token, facts[name]) for name in ("sccid", "_scid"))
+        countries = map(matching.hashed_country, facts["country"])
+        made: list[msgspec.Struct] = []
+        columns = zip(told.event_ids, *seen, clicks, browsers, countries, strict=True)
+        for place, (event_id, name, at, worth, ip, agent, ecid, page, _, sccid, scid, country) in enumerate(columns):
+            if name is None:
+                continue
+            if not (ip and agent):
+                words = "Snapchat needs the click's address and user agent, and they are not known"
+                refused[place] = Verdict("permanent", words)
+            elif not page:
+                words = "no page is known of the click, and Snapchat needs one for web events"
+                refused[place] = Verdict("permanent", words)
+            else:
+                if worth is not None and name in self.purchases:
+                    # Deduplicates purchases for 30 days (capi spec 3.6).
+                    worth = Worth(worth.value, worth.currency, event_id)
+                user = User(ip, agent, sccid, scid, ecid, country)
+                made.append(Event(name, at, event_id, "WEB", page, user, worth))
+        return made
 
-    def render(self, items: Sequence[Item]) -> Request:
-        """The request. Snapchat takes its token in the URL only; logs show it masked."""
+    def envelope(self) -> Request:
+        """The request without events. Snapchat takes its token in the URL only; logs show it masked."""
         path = "/events/validate" if self.validating else "/events"
         url = f"{self.base_url}/v3/{self.config.pixel_id}{path}?access_token={quote(self.token, safe='')}"
-        return self.request(url, {"Content-Type": "application/json"}, {}, items)
+        return posted(url, {"Content-Type": "application/json"}, {})
 
     def judge(self, items: Sequence[Item], answer: Answer) -> list[Verdict]:
         """By `status` in the body first: INVALID can arrive inside a 200 (capi spec 3.6)."""
@@ -149,4 +145,4 @@ def load(config: Mapping[str, Any], secrets: Mapping[str, str], base_url: str = 
     return Snapchat(converted, secrets, base_url)
 
 
-KIND = Kind("snapchat", load, SERVICE, Facts)
+KIND = Kind("snapchat", load, SERVICE, Snapchat.reads)

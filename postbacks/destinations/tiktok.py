@@ -9,10 +9,9 @@ from typing import Any
 import msgspec
 
 from postbacks.destinations import matching
-from postbacks.destinations.base import Item, Kind, Service
+from postbacks.destinations.base import Item, Kind, Service, Told
 from postbacks.destinations.mapping import Names, words
-from postbacks.destinations.matching import Known
-from postbacks.destinations.pixel import Config, Pixel, Worth, by_status, document, pointed_at
+from postbacks.destinations.pixel import Config, Pixel, Seen, Worth, by_status, document, pointed_at, posted
 from postbacks.egress import Answer, Request
 from postbacks.schema import convert
 from postbacks.verdicts import Verdict
@@ -70,17 +69,10 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     properties: Worth | None = None
 
 
-class Facts(Known, gc=False):
-    """What TikTok is told of a click."""
-
-    ttp: str = msgspec.field(name="_ttp", default="")
-    ttclid: str = ""
-
-
-class TikTok(Pixel[Facts]):
+class TikTok(Pixel):
     """A configured TikTok pixel."""
 
-    reads = Facts
+    reads = (*matching.READS, "_ttp", "ttclid")
     batch_size = 1000
     oldest = 28 * matching.DAY  # the longest click window; TikTok documents no limit (capi spec 2.5)
     purchases = frozenset({"Purchase", "CompletePayment"})
@@ -88,31 +80,36 @@ class TikTok(Pixel[Facts]):
     pixel_id_pattern = re.compile(r"[A-Za-z0-9]{5,64}").fullmatch
     pixel_id_hint = "a pixel code is letters and digits: copy it from TikTok Events Manager"
 
-    def event(self, item: Item, facts: Facts, name: str, worth: Worth | None, at: int, now: float) -> Event:
-        """One event. Raises ValueError when TikTok is known to refuse it, or could match it to nobody."""
-        user = User(
-            matching.token(facts.ttclid),
-            matching.token(facts.ttp),
-            matching.external_id(facts),
-            matching.address(facts),
-            matching.agent(facts.user_agent),
-            matching.country(facts.country),
-        )
-        if not (user.ttclid or user.ttp or user.external_id or user.ip):
-            raise ValueError("nothing is known of the click that TikTok could match a person by")
-        page = matching.page(facts)
-        if page is None:
-            raise ValueError("no page is known of the click, and TikTok needs one for web events")
-        shown = Page(page, matching.referrer(facts.referrer))
-        return Event(name, at, item.event_id, user, shown, worth)
+    def events(self, told: Told, seen: Seen, now: float, refused: dict[int, Verdict]) -> list[msgspec.Struct]:
+        """The events, those left out that TikTok is known to refuse, or could match to nobody."""
+        facts = told.facts
+        clicks, browsers = (map(matching.token, facts[name]) for name in ("ttclid", "_ttp"))
+        countries = map(matching.country, facts["country"])
+        made: list[msgspec.Struct] = []
+        columns = zip(told.event_ids, *seen, clicks, browsers, countries, strict=True)
+        for place, (event_id, name, at, worth, ip, agent, ecid, page, referrer, ttclid, ttp, country) in enumerate(
+            columns
+        ):
+            if name is None:
+                continue
+            if not (ttclid or ttp or ecid or ip):
+                words = "nothing is known of the click that TikTok could match a person by"
+                refused[place] = Verdict("permanent", words)
+            elif not page:
+                words = "no page is known of the click, and TikTok needs one for web events"
+                refused[place] = Verdict("permanent", words)
+            else:
+                user = User(ttclid, ttp, ecid, ip, agent, country)
+                made.append(Event(name, at, event_id, user, Page(page, referrer), worth))
+        return made
 
-    def render(self, items: Sequence[Item]) -> Request:
-        """The request."""
+    def envelope(self) -> Request:
+        """The request without events."""
         fields = {"event_source": "web", "event_source_id": self.config.pixel_id}
         if self.config.test_event_code:
             fields["test_event_code"] = self.config.test_event_code
         headers = {"Content-Type": "application/json", "Access-Token": self.token}
-        return self.request(self.base_url + PATH, headers, fields, items)
+        return posted(self.base_url + PATH, headers, fields)
 
     def judge(self, items: Sequence[Item], answer: Answer) -> list[Verdict]:
         """By `code` (capi spec 2.6)."""
@@ -164,4 +161,4 @@ def load(config: Mapping[str, Any], secrets: Mapping[str, str], base_url: str = 
     return TikTok(convert(config, Config), secrets, base_url)
 
 
-KIND = Kind("tiktok", load, SERVICE, Facts)
+KIND = Kind("tiktok", load, SERVICE, TikTok.reads)

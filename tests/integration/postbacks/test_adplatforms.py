@@ -116,8 +116,7 @@ async def test_one_event_only_the_platform_finds_bad_dies_alone(
     pool: Pool, ads: AdPlatforms, platform: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # We know of no such rule, and a platform may add one tomorrow: here our own refusals are switched off.
-    monkeypatch.setattr("postbacks.destinations.pixel.Pixel.screen", lambda *_: None)
-    monkeypatch.setattr("postbacks.destinations.matching.address", lambda facts: facts["_ip"])
+    monkeypatch.setattr("postbacks.destinations.matching.addresses", lambda values: values)
     await connect(pool, platform)
     events = [event(n) for n in range(300)]
     events[123] = event(123, facts={"_ip": "not an address"})
@@ -134,8 +133,7 @@ async def test_one_event_only_the_platform_finds_bad_dies_alone(
 async def test_without_a_hint_the_bad_event_is_found_by_halving(
     pool: Pool, ads: AdPlatforms, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("postbacks.destinations.pixel.Pixel.screen", lambda *_: None)
-    monkeypatch.setattr("postbacks.destinations.matching.address", lambda facts: facts["_ip"])
+    monkeypatch.setattr("postbacks.destinations.matching.addresses", lambda values: values)
     monkeypatch.setattr("postbacks.destinations.meta.pointed_at", lambda verdict, count, _: [verdict] * count)
     await connect(pool, "meta")
     events = [event(n) for n in range(64)]
@@ -152,8 +150,7 @@ async def test_without_a_hint_the_bad_event_is_found_by_halving(
 async def test_when_time_runs_out_smaller_batches_find_the_bad_event(
     pool: Pool, ads: AdPlatforms, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("postbacks.destinations.pixel.Pixel.screen", lambda *_: None)
-    monkeypatch.setattr("postbacks.destinations.matching.address", lambda facts: facts["_ip"])
+    monkeypatch.setattr("postbacks.destinations.matching.addresses", lambda values: values)
     monkeypatch.setattr("postbacks.destinations.meta.pointed_at", lambda verdict, count, _: [verdict] * count)
     await connect(pool, "meta")
     events = [event(n) for n in range(40)]
@@ -212,8 +209,7 @@ async def test_passing_trouble_is_outlived(
 
 
 async def test_invalid_inside_a_200_is_a_refusal(pool: Pool, ads: AdPlatforms, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("postbacks.destinations.pixel.Pixel.screen", lambda *_: None)
-    monkeypatch.setattr("postbacks.destinations.matching.address", lambda facts: facts["_ip"])
+    monkeypatch.setattr("postbacks.destinations.matching.addresses", lambda values: values)
     ads.mode("snapchat", "invalid_in_200")
     await connect(pool, "snapchat")
     await enqueue_all(pool, [event(1, facts={"_ip": "nowhere"}), event(2)])

@@ -8,11 +8,13 @@ import asyncpg
 import msgspec
 import pytest
 
-from postbacks.attempt import apart
+from postbacks.attempt import apart, keys
+from postbacks.chunk import Claimed
 from postbacks.clerk import Clerk
-from postbacks.destinations.meta import Facts
-from postbacks.queue import Change, Claimed, Queue, Taken
-from tests.integration.postbacks.scene import add_destination, enqueue_all, event
+from postbacks.destinations.base import Item
+from postbacks.destinations.meta import Meta
+from postbacks.queue import CHUNK, Change, Queue, Taken
+from tests.integration.postbacks.scene import HAPPENED, add_destination, enqueue_all, event
 from tests.unit.postbacks.clicks import FACTS
 from tracker.stores.postgres import Pool
 
@@ -27,35 +29,53 @@ async def leased(pool: Pool, count: int = 3) -> list[Claimed]:
         " VALUES ('meta', 't1', 'meta', '{}', '{new_subscriber}')"
     )
     await enqueue_all(pool, [event(n, event_type="new_subscriber", facts=FACTS) for n in range(count)])
-    return await Queue(pool).claim({"meta": count}, 60.0)
+    return [claimed for chunk in await Queue(pool).claim({"meta": count}, 60.0) for claimed in chunk.claims()]
 
 
 def taken(claims: list[Claimed], events: list[object]) -> Taken:
-    keys = [(one.event_id, one.day, one.lease_token, one.attempts + 1) for one in claims]
     return Taken(
-        "meta", len(claims), msgspec.json.encode(keys).decode(), "delivered", "Meta received them", STARTED, 12, HEAD,
-        msgspec.json.encode(events), 40, 200, "{}",
+        "meta", len(claims), keys(claims), "delivered", "Meta received them", STARTED, 12, HEAD, msgspec.json.encode(events), 40,
+        200, "{}",
     )  # fmt: skip
 
 
 async def test_a_kind_is_told_the_facts_it_reads(pool: Pool) -> None:
     await add_destination(pool, "url", "https://h.example/", event_types=("new_subscriber",))
-    claims = await leased(pool)
-    facts = claims[0].item
-    assert facts is not None
-    assert isinstance(facts.facts, Facts)
-    assert facts.facts == msgspec.convert(FACTS, Facts)
-    sent = (await Queue(pool).claim({"url": 1}, 60.0))[0].item
-    assert sent is not None
-    assert sent.facts["creator_onlyfans_name"] == "Sample Creator ☀"
-    assert sent.facts["_ip"] == FACTS["_ip"]
+    await leased(pool, 0)
+    facts = FACTS | {"long": "x" * 4000, "_user_agent": 'a "quoted" \\ agent é ☀'}
+    await enqueue_all(pool, [event(1, event_type="new_subscriber", facts=facts)])
+    (claimed,) = (await Queue(pool).claim({"meta": 1}, 60.0))[0].claims()
+    assert claimed.item == Item(
+        "evt-1", "new_subscriber", HAPPENED, {name: facts[name] for name in Meta.reads if facts.get(name)}
+    )
+    assert claimed.age >= 0
+    (sent,) = (await Queue(pool).claim({"url": 1}, 60.0))[0].claims()
+    assert sent.item is not None
+    assert sent.item.facts["creator_onlyfans_name"] == "Sample Creator ☀"
+    assert sent.item.facts | facts == sent.item.facts
 
 
 async def test_deliveries_whose_facts_are_gone_are_claimed_without(pool: Pool) -> None:
     await add_destination(pool, "a", "https://h.example/")
-    await enqueue_all(pool, [event(1)])
-    await pool.execute("DELETE FROM delivery_events")
-    assert [(one.event_id, one.item) for one in await Queue(pool).claim({"a": 5}, 60.0)] == [("evt-1", None)]
+    await enqueue_all(pool, [event(1), event(2)])
+    await pool.execute("DELETE FROM delivery_events WHERE event_id = 'evt-1'")
+    chunks = await Queue(pool).claim({"a": 5}, 60.0)
+    assert sorted(chunk.gone for chunk in chunks) == [False, True]
+    assert {one.event_id: one.item is None for chunk in chunks for one in chunk.claims()} == {
+        "evt-1": True,
+        "evt-2": False,
+    }
+
+
+async def test_a_claim_comes_in_chunks_oldest_first(pool: Pool) -> None:
+    await add_destination(pool, "a", "https://h.example/")
+    await enqueue_all(pool, [event(f"{n:03}") for n in range(300)])
+    await pool.execute("UPDATE deliveries SET due_at = now() - interval '1 s' * right(event_id, 3)::int")
+    chunks = await Queue(pool).claim({"a": 300}, 60.0)
+    assert list(map(len, chunks)) == [CHUNK, CHUNK, 300 - 2 * CHUNK]
+    claims = [claimed for chunk in chunks for claimed in chunk.claims()]
+    assert [one.event_id for one in claims] == [f"evt-{n:03}" for n in reversed(range(300))]
+    assert all(one.item is not None and one.item.facts["conversion_id"] == one.event_id for one in claims)
 
 
 async def test_what_is_written_of_a_batch_is_what_would_be_written_one_by_one(pool: Pool) -> None:

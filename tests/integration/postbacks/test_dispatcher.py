@@ -15,10 +15,11 @@ import pytest
 
 from loadtests.emulators.receiver import Receiver, running_receiver
 from postbacks.breaker import BreakerPolicy
+from postbacks.chunk import Chunk
 from postbacks.dispatcher import Dispatcher
 from postbacks.egress import Egress
 from postbacks.lane import Lane
-from postbacks.queue import Claimed, Queue
+from postbacks.queue import Queue
 from postbacks.retry import RetryPolicy
 from postbacks.verdicts import Verdict
 from tests.integration.postbacks.scene import (
@@ -363,16 +364,16 @@ class LateClaims(Queue):
     lanes: Mapping[str, Lane]
     claims = 0
 
-    async def claim(self, takes: Mapping[str, int], lease_seconds: float) -> list[Claimed]:
-        claims = await super().claim(takes, lease_seconds)
+    async def claim(self, takes: Mapping[str, int], lease_seconds: float) -> list[Chunk]:
+        chunks = await super().claim(takes, lease_seconds)
         self.claims += 1
         if self.claims == 2:
-            assert len(claims) > 1
+            assert sum(map(len, chunks)) > 1
             now = time.monotonic()
             for _ in range(FAST.breaker.threshold):
                 self.lanes["a"].observe([Verdict("transient", "")], begun=now, now=now, wall=datetime.now(UTC))
             assert self.lanes["a"].is_open(now)
-        return claims
+        return chunks
 
 
 async def test_leases_that_arrive_after_the_breaker_opened_are_not_stranded(pool: Pool, receiver: Receiver) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from postbacks.queue import SPARED_BY_KIND, SQL, Queue
+from postbacks.queue import CHUNK, READ_BY_KIND, SQL, Queue
 from tests.integration.postbacks.scene import add_destination
 from tracker.stores.postgres import Pool
 
@@ -54,7 +54,7 @@ async def test_finding_and_claiming_follow_the_waiting_index(backlog: Pool, anal
     if analysed:
         await backlog.execute("ANALYZE deliveries")
     ready = await plan(backlog, SQL["ready"])
-    claim = await plan(backlog, SQL["claim"], ["busy", "small"], [100, 100], 60.0, "token", *SPARED_BY_KIND)
+    claim = await plan(backlog, SQL["claim"], ["busy", "small"], [100, 100], 60.0, "token", *READ_BY_KIND, CHUNK)
     for nodes in (ready, claim):
         scans = [node for node in nodes if str(node.get("Relation Name", "")).startswith("deliveries")]
         read = [node for node in scans if node["Node Type"] != "ModifyTable"]
@@ -83,7 +83,7 @@ async def test_settling_looks_its_rows_up_by_key(backlog: Pool) -> None:
 async def test_settling_a_batch_looks_its_rows_up_by_key(backlog: Pool) -> None:
     await backlog.execute("ANALYZE deliveries")
     today = datetime.now(UTC).date()
-    keys = json.dumps([[f"evt-{n}", str(today), "t", 1] for n in range(1, 500)])
+    keys = json.dumps([[f"evt-{n}", str(today), "t", 1] for n in range(1, 500)]).encode()
     events = json.dumps([{"event_id": f"evt-{n}"} for n in range(1, 500)]).encode()
     nodes = await plan(
         backlog, SQL["complete_batch"], keys, 499, "busy", events, "", 1024, datetime.now(UTC), 1, 200, "", "delivered", "",
@@ -107,7 +107,7 @@ async def test_taking_a_lease_is_a_heap_only_update(pool: Pool) -> None:
         "INSERT INTO deliveries (event_id, destination_id, day) SELECT 'evt-' || n, 'a', current_date"
         " FROM generate_series(1, 10) n"
     )
-    assert len(await Queue(pool).claim({"a": 10}, 60.0)) == 10
+    assert list(map(len, await Queue(pool).claim({"a": 10}, 60.0))) == [10]
     assert await Queue(pool).claim({"a": 10}, 60.0) == []
     async with pool.acquire() as connection:
         await connection.execute("SELECT pg_stat_force_next_flush()")

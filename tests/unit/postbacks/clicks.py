@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import msgspec
+
+from postbacks.chunk import Chunk, Columns
 from postbacks.destinations.base import Item
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -34,3 +38,15 @@ def item(event_type: str = "new_subscriber", *, at: datetime = NOW - timedelta(m
     facts = FACTS | {"conversion_type": event_type} | changes.pop("facts", {})
     kept = {name: value for name, value in facts.items() if value is not None}
     return Item(changes.pop("event_id", "cnv_1"), event_type, at, kept)
+
+
+def chunk(items: Sequence[Item], reads: tuple[str, ...] = (), **columns: list[Any]) -> Chunk:
+    """These events as the claim statement tells of them, to a kind that `reads` these facts (none: all)."""
+    read = [[one.facts.get(name, "") for one in items] for name in reads] if reads else None
+    count = len(items)
+    made = Columns(
+        [one.event_id for one in items], columns.get("attempts", [0] * count), [0] * count, [0.0] * count,
+        columns.get("ambiguous", [None] * count), [one.event_type for one in items],
+        [one.occurred_at.timestamp() for one in items], read, None if reads else [one.facts for one in items],
+    )  # fmt: skip
+    return Chunk("d", "1", date(2026, 11, 22), "lease", reads, False, msgspec.json.encode(made), 0, count)

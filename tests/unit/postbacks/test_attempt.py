@@ -9,11 +9,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from postbacks.attempt import BODY_CAP, apart, taken, texts, try_once
+from postbacks.attempt import BODY_CAP, Tried, apart, keys, taken, texts, try_once
+from postbacks.chunk import Claimed
 from postbacks.destinations import registry
 from postbacks.destinations.base import Item
 from postbacks.egress import Answer, Request
-from postbacks.queue import Claimed
+from postbacks.queue import Finished
 from tests.unit.postbacks.clicks import FACTS, NOW, TOKEN, item
 
 PAGE = FACTS["_landing_url"]
@@ -40,7 +41,11 @@ def fresh() -> dict[str, str]:
 
 
 def claims(items: Sequence[Item]) -> list[Claimed]:
-    return [Claimed(one.event_id, "d", date(2026, 11, 22), 2, 0, "lease", "1", 0.0, one) for one in items]
+    return [Claimed(one.event_id, "d", date(2026, 11, 22), 2, 0, "lease", 0.0, one) for one in items]
+
+
+def parts(tried: Tried, items: Sequence[Item]) -> list[Finished]:
+    return apart(taken(tried, "d", keys(claims(items))))
 
 
 def meta() -> Any:
@@ -51,7 +56,7 @@ async def test_a_batch_taken_whole_can_be_told_apart() -> None:
     items = events(3)
     tried = await try_once(meta(), items, Told({"events_received": 3}))  # type: ignore[arg-type]
     assert tried.requests == ()
-    finished = apart(taken(tried, claims(items)))
+    finished = parts(tried, items)
     assert [(one.claimed.event_id, one.claimed.attempts, one.claimed.lease_token) for one in finished] == [
         (f"cnv-{n}", 2, "lease") for n in range(3)
     ]
@@ -75,7 +80,7 @@ async def test_a_batch_refused_whole_says_the_same_of_each_event() -> None:
     refused = await try_once(meta(), items, sink)  # type: ignore[arg-type]
     assert sink.sent[0].body == sink.sent[1].body
     assert refused.events == b""
-    made = [one.request for one in apart(taken(whole, claims(items)))]
+    made = [one.request for one in parts(whole, items)]
     assert [text.partition('"event_time"')[0] for text in refused.requests] == [
         text.partition('"event_time"')[0] for text in made
     ]
@@ -87,21 +92,21 @@ async def test_secrets_of_strangers_are_masked_in_a_batch(facts: dict[str, str])
     sink = Told({"events_received": 3})
     tried = await try_once(meta(), items, sink)  # type: ignore[arg-type]
     assert b"hush" in (sink.sent[0].body or b"")
-    assert b"hush" not in tried.events
+    assert b"hush" not in bytes(tried.events)
     assert all("=***" in text for text in texts(tried.events))
 
 
 async def test_our_own_token_is_masked_wherever_it_turns_up() -> None:
     items = events(2, _landing_url=f"https://go.example/{TOKEN}/x")
     tried = await try_once(meta(), items, Told({"events_received": 2}))  # type: ignore[arg-type]
-    assert TOKEN not in tried.events.decode()
+    assert TOKEN.encode() not in bytes(tried.events)
     assert "https://go.example/***/x" in texts(tried.events)[1]
 
 
 async def test_no_more_of_an_event_is_kept_than_of_any_request() -> None:
     items = events(2, _landing_url="https://go.example/" + "x" * 3000)
     tried = await try_once(meta(), items, Told({"events_received": 2}))  # type: ignore[arg-type]
-    for one in apart(taken(tried, claims(items))):
+    for one in parts(tried, items):
         own = one.request.partition(" of 2: ")[2]
         assert len(own) == BODY_CAP + 3
         assert own.endswith("...")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from postbacks.breaker import BreakerPolicy
-from postbacks.destinations import postback
+from postbacks.chunk import Chunk, Claimed
+from postbacks.destinations import postback, registry
 from postbacks.destinations.base import Destination
 from postbacks.lane import MOST_LEASED, Lane
-from postbacks.queue import Change, Claimed, Row
+from postbacks.queue import Change, Row
 from postbacks.verdicts import Outcome, Verdict
+from tests.unit.postbacks.clicks import chunk, item
 
 NOON = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 POLICY = BreakerPolicy(threshold=3, cooldown=60.0)
@@ -38,8 +40,12 @@ def lane(**changes: object) -> Lane:
     return made
 
 
-def claimed(number: int) -> Claimed:
-    return Claimed(f"e{number}", "d", date(2026, 1, 31), 0, 0, "token", "1", 0.0, None)
+def leased(*numbers: int) -> Chunk:
+    return chunk([item(event_id=f"e{number}") for number in numbers])
+
+
+def ids(chunks: list[Chunk]) -> list[str]:
+    return [claimed.event_id for chunk in chunks for claimed in chunk.claims()]
 
 
 def observe(made: Lane, outcome: Outcome, *, at: float, seconds: float = 0.01, halts: bool = False) -> Change | None:
@@ -62,7 +68,7 @@ def test_it_leases_what_its_slots_need_and_more_when_answers_are_quick() -> None
 def test_it_asks_for_more_only_when_half_is_gone() -> None:
     made = lane()
     for number in range(3):
-        made.add([claimed(number)], 100.0)
+        made.add(leased(number), 100.0)
     assert made.appetite(0.0) == 0
     assert len(made.take(0.0, [])) == 1
     assert made.appetite(0.0) == 2
@@ -70,22 +76,32 @@ def test_it_asks_for_more_only_when_half_is_gone() -> None:
 
 def test_what_was_leased_together_is_sent_in_turn() -> None:
     made = lane()
-    made.add([claimed(number) for number in range(3)], 100.0)
-    made.add([], 100.0)
-    made.add([claimed(3)], 100.0)
+    made.add(leased(0, 1, 2), 100.0)
+    made.add(leased(3), 100.0)
     assert made.waiting == 4
-    assert [[each.event_id for each in made.take(0.0, [])] for _ in range(2)] == [["e0"], ["e1"]]
+    assert [ids(made.take(0.0, [])) for _ in range(2)] == [["e0"], ["e1"]]
     assert made.waiting == 2
     assert [each.event_id for each in made.empty()] == ["e2", "e3"]
     assert (made.waiting, made.take(0.0, [])) == (0, [])
 
 
+def test_a_batch_is_filled_from_what_was_leased_at_different_times() -> None:
+    made = lane()
+    made.destination = registry.load("meta", {"pixel_id": "123456789012345"}, {"token": "t"})
+    made.shrink(14)  # to 7 at once
+    for numbers in ((0, 1, 2), (3, 4, 5), (6, 7, 8)):
+        made.add(leased(*numbers), 100.0)
+    assert ids(made.take(0.0, [])) == [f"e{number}" for number in range(7)]
+    assert made.waiting == 2
+    assert ids(made.take(0.0, [])) == ["e7", "e8"]
+
+
 def test_a_lease_too_short_to_send_under_is_given_back() -> None:
     made = lane()
     for number, usable_until in enumerate((5.0, 5.0, 50.0)):
-        made.add([claimed(number)], usable_until)
+        made.add(leased(number), usable_until)
     returned: list[Claimed] = []
-    assert [each.event_id for each in made.take(10.0, returned)] == ["e2"]
+    assert ids(made.take(10.0, returned)) == ["e2"]
     assert [each.event_id for each in returned] == ["e0", "e1"]
     assert made.hungry
 
@@ -93,7 +109,7 @@ def test_a_lease_too_short_to_send_under_is_given_back() -> None:
 def test_no_more_requests_than_slots() -> None:
     made = lane()
     for number in range(9):
-        made.add([claimed(number)], 100.0)
+        made.add(leased(number), 100.0)
     made.in_flight = 4
     assert made.take(0.0, []) == []
     assert len(made.empty()) == 9

@@ -2,36 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from postbacks.destinations import matching
-from postbacks.destinations.matching import Known, harmless
-from postbacks.destinations.meta import Facts
+from postbacks.destinations.base import Told
+from postbacks.destinations.meta import Meta
 from postbacks.redaction import harmless_urls, redact
-from tests.unit.postbacks.clicks import CLICKED, FACTS, NOW
+from tests.unit.postbacks.clicks import CLICKED, NOW
 
 PAGE = "https://go.example/go/01JD8Z5T9Q4M6X2B7V3K1C0RWA"
 AGENT = "Instagram 300.0 (iPhone14,5; iOS 17_1; en_US; en; scale=3.00; 1170x2532)"
 
 
-def written(*events: Known) -> bytes:
-    return msgspec.json.encode(
-        [[one.landing_url, one.user_agent, one.referrer, one.external_click_id] for one in events]
-    )
-
-
-def test_facts_read_from_json_are_those_read_from_a_mapping() -> None:
-    decoded = msgspec.json.decode(msgspec.json.encode(FACTS), type=Facts)
-    assert decoded == msgspec.convert(FACTS, Facts)
-    assert (decoded["_ip"], decoded["fbclid"], decoded["_fbc"]) == (FACTS["_ip"], FACTS["fbclid"], "")
-    for name in ("conversion_id", "told"):
-        with pytest.raises(KeyError):
-            decoded[name]
+def told(*facts: dict[str, str]) -> Told:
+    count = len(facts)
+    columns = {name: [one.get(name, "") for one in facts] for name in Meta.reads}
+    return Told([f"e{n}" for n in range(count)], ["click"] * count, [0.0] * count, columns)
 
 
 @pytest.mark.parametrize(
@@ -53,21 +41,21 @@ def test_a_click_id_is_made_of_a_well_formed_fbclid_and_time(fbclid: str, click_
 
 @pytest.mark.parametrize("text", ["203.0.113.7", "2001:db8::1", "::ffff:203.0.113.7"])
 def test_addresses_go_out_as_they_came(text: str) -> None:
-    assert matching.address(Known(ip=text)) == text
+    assert matching.addresses([text]) == [text]
 
 
 @pytest.mark.parametrize(
     "text", ["", "203.0.113", "203.0.113.07", "fe80::1%eth0", "a.b.c.d", "203.0.113.7 ", "1.2.3.4\x00"]
 )
 def test_what_is_no_address_is_left_out(text: str) -> None:
-    assert matching.address(Known(ip=text)) is None
+    assert matching.addresses([text, "203.0.113.7"]) == [None, "203.0.113.7"]
 
 
 @pytest.mark.parametrize(
     "text", ["", "https://", "https:///path", "ftp://h/", "https://h/a b", " https://h/", "https://h/\n", "HTTP://h"]
 )
 def test_what_is_no_page_is_left_out(text: str) -> None:
-    assert matching.page(Known(landing_url=text)) is None
+    assert matching.pages([PAGE, text]) == [PAGE, None]
     assert matching.referrer(text) is None
 
 
@@ -75,20 +63,44 @@ def test_what_is_no_page_is_left_out(text: str) -> None:
     ("changes", "expected"),
     [
         ({}, True),
-        ({"landing_url": f"{PAGE}?ecid=a&fbclid=b&utm_source=c"}, True),
-        ({"landing_url": f"{PAGE}?ecid=a&token=hush"}, False),
-        ({"landing_url": f"{PAGE}?ecid=a&next=/x?password=hush"}, False),
-        ({"landing_url": f"{PAGE}&secret=hush"}, False),
-        ({"user_agent": AGENT}, True),
-        ({"user_agent": "Agent token=hush"}, False),
-        ({"referrer": "https://l.example/?token=hush"}, False),
-        ({"external_click_id": "E.C.P?token=hush"}, False),
+        ({"_landing_url": f"{PAGE}?ecid=a&fbclid=b&utm_source=c"}, True),
+        ({"_landing_url": f"{PAGE}?ecid=a&token=hush"}, False),
+        ({"_landing_url": f"{PAGE}?ecid=a&next=/x?password=hush"}, False),
+        ({"_landing_url": f"{PAGE}&secret=hush"}, False),
+        ({"_landing_url": f"{PAGE}/our-own"}, False),
+        ({"_user_agent": AGENT}, True),
+        ({"_user_agent": "Agent token=hush"}, False),
+        ({"_user_agent": "Agent our-own"}, False),
+        ({"_referrer": "https://l.example/?token=hush"}, False),
+        ({"_fbc": "fb.1.1795330000000.x=hush"}, False),
+        ({"fbclid": "our-own"}, False),
+        ({"external_click_id": "E.C.P?token=hush"}, True),
     ],
 )
-def test_batches_with_something_named_like_a_secret_are_found(changes: dict[str, Any], expected: bool) -> None:
-    plain = Known(landing_url=f"{PAGE}?ecid=a==", user_agent="Mozilla/5.0", referrer="https://l.example/")
-    events = [plain, msgspec.structs.replace(plain, **changes), plain]
-    assert harmless(events, written(*events)) is expected
+def test_batches_with_something_like_a_secret_are_found(changes: dict[str, str], expected: bool) -> None:
+    plain = {"_landing_url": f"{PAGE}?ecid=a==", "_user_agent": "Mozilla/5.0", "_referrer": "https://l.example/"}
+    assert matching.harmless(told(plain, plain | changes, plain), ("our-own", "abc")) is expected
+
+
+texts = st.one_of(
+    st.text(max_size=8),
+    st.sampled_from([
+        "fb.1.1795330000000.1234", "fb.1.1795330000000.1234.AQ", "fb.1.1795330000000.", "IwAR0abc", "a-b_c", "a.b", "a b", "\n", "é",
+        "1795330000000", "1795330000001", "17953300000", "１７９５３３００００００0", "https://h.example/", "http:/", "https://h/\u2003",
+        PAGE, "fb.1.1795330000000.IwAR0abc", "\ud800",
+    ]),
+)  # fmt: skip
+
+
+@given(st.lists(st.tuples(texts, texts, texts), min_size=1, max_size=6))
+def test_many_at_once_come_out_as_each_alone(rows: list[tuple[str, str, str]]) -> None:
+    first, second, third = ([row[place] for row in rows] for place in range(3))
+    now = 1795330060.0
+    singly = [matching.fbc(*row, now) for row in rows]
+    assert matching.fbcs(first, second, third, now) == singly
+    assert matching.fbcs([""] * len(rows), second, third, now) == [matching.fbc("", *row[1:], now) for row in rows]
+    for many in (matching.fbps, matching.pages, matching.external_ids, matching.addresses):
+        assert many(first) == [one for text in first for one in many([text])]
 
 
 words = st.text(alphabet="abkey=&?./:#%-tokensig", max_size=30)

@@ -27,7 +27,7 @@ RULES: dict[str, Any] = {"meta": meta_rules, "tiktok": tiktok_rules, "snapchat":
 PIXELS = {"meta": "123456789012345", "tiktok": "C4ABCDEF1234567890", "snapchat": "0d7a4bb6-5a2e-4c3d"}
 
 
-def pixel(platform: str, **config: Any) -> Pixel[Any]:
+def pixel(platform: str, **config: Any) -> Pixel:
     """A connection whose clock stands at NOW."""
     found = registry.load(platform, {"pixel_id": PIXELS[platform], **config}, {"token": TOKEN})
     assert isinstance(found, Pixel)
