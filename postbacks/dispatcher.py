@@ -34,6 +34,7 @@ log = structlog.get_logger()
 
 LANE_MEMORY_SECONDS = 600.0
 LONGEST_BACKOFF = 5.0
+KEPT_MEMORY = 8 << 20
 STRAND_SECONDS = 1.0  # between looks for what waits for disabled destinations
 
 
@@ -49,11 +50,20 @@ async def run_dispatcher(
 
     `wake`: set it after committing new deliveries; it is cleared here. A database that goes away is waited for.
     """
+    _keep_memory()
     egress = Egress(allow=config.egress_allow, timeout=config.timeout, resolver=resolver)
     try:
         await Dispatcher(Queue(pool), egress, config).run(wake, stop)
     finally:
         await egress.close()
+
+
+def _keep_memory() -> None:
+    """Have the megabytes of one batch kept for the next: to get each page of them anew costs a tenth of the batch's time.
+
+    The C library (glibc) gives freed blocks back at once if they are larger than any that was given back before.
+    """
+    bytearray(KEPT_MEMORY)
 
 
 class Dispatcher:

@@ -56,7 +56,7 @@ WITH lanes AS (
     SELECT *, (row_number() OVER (PARTITION BY destination_id, day, gone ORDER BY due_at) - 1) / $7::int AS place FROM leased
 )
 SELECT destination_id, kind, version, day, gone, count(*) AS count, convert_to(json_build_array(
-    json_agg(event_id), json_agg(attempts), json_agg(uncharged), json_agg(date_part('epoch', now() - created_at)),
+    json_agg(event_id), json_agg(attempts), json_agg(uncharged), json_agg(date_part('epoch', now() - created_at)::int),
     json_agg(date_part('epoch', ambiguous_at)), json_agg(coalesce(event_type, '')),
     json_agg(coalesce(date_part('epoch', occurred_at), 0)),
     CASE WHEN names IS NOT NULL THEN json_build_array(

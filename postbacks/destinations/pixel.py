@@ -168,27 +168,13 @@ class Pixel(Batching):
         columns = told.event_types, told.facts["purchase"], told.occurred, told.facts["amount_gross"]
         for event_type, purchase, at, gross in zip(*columns, strict=True):
             course = courses.get(event_type if event_type != "new_transaction" else PURCHASES.get(purchase))
-            worth = None
-            verdict = refused.get(len(names)) if refused else None
-            if verdict is not None:
-                pass
-            elif course is None:
-                verdict = self._skipped(event_type, purchase)
-            elif now - at > latest:
-                words = f"{self.names.platform} takes events of the last {self.oldest / 86400:.0f} days"
-                verdict = Verdict("permanent", f"{(now - at) / 86400:.1f} days old: {words}")
-            elif course.with_value:
-                worth = worth_of(gross)
-                if worth is None:
-                    if course.bought:
-                        verdict = Verdict("permanent", f"{course.name} needs an amount, and this event has none")
-                elif worth.value < 0:
-                    verdict = Verdict("permanent", "the amount is negative: nothing was bought")
-            elif course.bought:
-                verdict = Verdict("permanent", f"{course.name} needs an amount, and this event has none")
-            if verdict is not None:
-                refused[len(names)] = verdict
-            names.append(course.name if course is not None and verdict is None else None)
+            worth = worth_of(gross) if course is not None and course.with_value else None
+            if refused and len(names) in refused:
+                course = None
+            elif course is None or now - at > latest or (course.bought if worth is None else worth.value < 0):
+                refused[len(names)] = self._refusal(course, event_type, purchase, now - at, worth)
+                course = None
+            names.append(None if course is None else course.name)
             worths.append(worth)
         # A clock of ours that runs ahead puts nothing into the future.
         times = list(map(int, told.occurred if max(told.occurred) <= now else [min(at, now) for at in told.occurred]))
@@ -202,11 +188,21 @@ class Pixel(Batching):
             {name: [item.facts.get(name, "") for item in items] for name in self.reads},
         )
 
-    def _skipped(self, event_type: str, purchase: str) -> Verdict:
-        ours = our_event(event_type, purchase)
-        if ours is None:
-            return Verdict("skipped", "not a purchase: a subscription's own transaction is told as new_subscriber")
-        return Verdict("skipped", f"{ours} is off on this connection")
+    def _refusal(
+        self, course: Course | None, event_type: str, purchase: str, age: float, worth: Worth | None
+    ) -> Verdict:
+        """Why an event is not sent that is off, too old, or not worth what it must be."""
+        if course is None:
+            ours = our_event(event_type, purchase)
+            if ours is None:
+                return Verdict("skipped", "not a purchase: a subscription's own transaction is told as new_subscriber")
+            return Verdict("skipped", f"{ours} is off on this connection")
+        if age > self.oldest - MARGIN_SECONDS:
+            words = f"{self.names.platform} takes events of the last {self.oldest / 86400:.0f} days"
+            return Verdict("permanent", f"{age / 86400:.1f} days old: {words}")
+        if worth is None:
+            return Verdict("permanent", f"{course.name} needs an amount, and this event has none")
+        return Verdict("permanent", "the amount is negative: nothing was bought")
 
 
 def posted(url: str, headers: Mapping[str, str], fields: Mapping[str, str]) -> Request:
