@@ -118,7 +118,7 @@ class _Entry(msgspec.Struct, frozen=True, kw_only=True):
     ambiguous: bool
 
 
-CHUNK = 125  # deliveries told of in one text: what is made of one fits a processor's cache
+CHUNK = 250  # deliveries told of in one text: what is made of one fits a processor's cache
 READ = {name: kind.reads for name, kind in KINDS.items() if kind.reads}
 READ_BY_KIND = (list(READ), ["{" + ",".join(names) + "}" for names in READ.values()])  # as the claim statement takes it
 

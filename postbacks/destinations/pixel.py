@@ -86,6 +86,11 @@ class Course(NamedTuple):
     with_value: bool
     bought: bool
 
+    def takes(self, gross: str) -> bool:
+        """Whether an event of this gross amount may be sent."""
+        worth = worth_of(gross) if self.with_value else None
+        return not self.bought if worth is None else worth.value >= 0
+
 
 class Pixel(Batching):
     """A configured pixel. Subclasses say what events look like, and judge answers.
@@ -165,17 +170,25 @@ class Pixel(Batching):
         worths: list[Worth | None] = []
         latest = self.oldest - MARGIN_SECONDS
         courses = self._courses
-        columns = told.event_types, told.facts["purchase"], told.occurred, told.facts["amount_gross"]
-        for event_type, purchase, at, gross in zip(*columns, strict=True):
-            course = courses.get(event_type if event_type != "new_transaction" else PURCHASES.get(purchase))
-            worth = worth_of(gross) if course is not None and course.with_value else None
-            if refused and len(names) in refused:
-                course = None
-            elif course is None or now - at > latest or (course.bought if worth is None else worth.value < 0):
-                refused[len(names)] = self._refusal(course, event_type, purchase, now - at, worth)
-                course = None
-            names.append(None if course is None else course.name)
-            worths.append(worth)
+        amounts = told.facts["amount_gross"]
+        types = set(told.event_types)
+        only = courses.get(types.pop()) if len(types) == 1 and not refused else None
+        if only is not None and now - min(told.occurred) <= latest and all(map(only.takes, set(amounts))):
+            # Most chunks are of one type, clicks above all, with nothing to refuse.
+            names = [only.name] * len(amounts)
+            worths = [*map(worth_of, amounts)] if only.with_value else [None] * len(amounts)
+        else:
+            columns = told.event_types, told.facts["purchase"], told.occurred, amounts
+            for event_type, purchase, at, gross in zip(*columns, strict=True):
+                course = courses.get(event_type if event_type != "new_transaction" else PURCHASES.get(purchase))
+                worth = worth_of(gross) if course is not None and course.with_value else None
+                if refused and len(names) in refused:
+                    course = None
+                elif course is None or now - at > latest or not course.takes(gross):
+                    refused[len(names)] = self._refusal(course, event_type, purchase, now - at, worth)
+                    course = None
+                names.append(None if course is None else course.name)
+                worths.append(worth)
         # A clock of ours that runs ahead puts nothing into the future.
         times = list(map(int, told.occurred if max(told.occurred) <= now else [min(at, now) for at in told.occurred]))
         return names, times, worths

@@ -69,12 +69,13 @@ async def test_deliveries_whose_facts_are_gone_are_claimed_without(pool: Pool) -
 
 async def test_a_claim_comes_in_chunks_oldest_first(pool: Pool) -> None:
     await add_destination(pool, "a", "https://h.example/")
-    await enqueue_all(pool, [event(f"{n:03}") for n in range(300)])
+    count = 2 * CHUNK + 50
+    await enqueue_all(pool, [event(f"{n:03}") for n in range(count)])
     await pool.execute("UPDATE deliveries SET due_at = now() - interval '1 s' * right(event_id, 3)::int")
-    chunks = await Queue(pool).claim({"a": 300}, 60.0)
-    assert list(map(len, chunks)) == [CHUNK, CHUNK, 300 - 2 * CHUNK]
+    chunks = await Queue(pool).claim({"a": count}, 60.0)
+    assert list(map(len, chunks)) == [CHUNK, CHUNK, 50]
     claims = [claimed for chunk in chunks for claimed in chunk.claims()]
-    assert [one.event_id for one in claims] == [f"evt-{n:03}" for n in reversed(range(300))]
+    assert [one.event_id for one in claims] == [f"evt-{n:03}" for n in reversed(range(count))]
     assert all(one.item is not None and one.item.facts["conversion_id"] == one.event_id for one in claims)
 
 
