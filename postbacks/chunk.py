@@ -44,6 +44,19 @@ class Columns(msgspec.Struct, frozen=True, array_like=True):
     facts: list[dict[str, str]] | None
 
 
+class Lone(msgspec.Struct, frozen=True, gc=False):
+    """A chunk of one: most destinations are told of one event at a time."""
+
+    claimed: Claimed
+
+    def __len__(self) -> int:
+        return 1
+
+    def claims(self) -> list[Claimed]:
+        """The delivery."""
+        return [self.claimed]
+
+
 _DECODER = msgspec.json.Decoder(Columns)
 
 
@@ -80,6 +93,13 @@ class Chunk(msgspec.Struct):
         )  # fmt: skip
         self.start = middle
         return part
+
+    def pop(self) -> Lone:
+        """Take the first out of it."""
+        if self.decoded is None:
+            self.decoded = _DECODER.decode(self.text)
+        self.start += 1
+        return Lone(self._claimed(self.decoded, self.start - 1))
 
     def columns(self) -> Columns:
         """Its deliveries side by side."""

@@ -77,6 +77,11 @@ class Clerk:
 
     def note(self, change: Change) -> None:
         """Write down a change of health, soon."""
+        # Answers that came together say the same: written one after another, the last would halt again what was just mended.
+        if change.what in ("paused", "disabled") and any(
+            (one.destination_id, one.what) == (change.destination_id, change.what) for one in self._changes
+        ):
+            return
         self._changes.append(change)
         self._work.set()
 

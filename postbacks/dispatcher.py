@@ -18,7 +18,7 @@ import structlog
 from aiohttp.abc import AbstractResolver
 
 from postbacks.attempt import dead_letter
-from postbacks.chunk import Chunk, Claimed
+from postbacks.chunk import Chunk, Claimed, Lone
 from postbacks.clerk import Clerk
 from postbacks.configuration import DispatcherConfig
 from postbacks.egress import Egress
@@ -216,7 +216,7 @@ class Dispatcher:
         self._clerk.give_back(returned)
         return started
 
-    async def _keep_sending(self, lane: Lane, batch: list[Chunk]) -> None:
+    async def _keep_sending(self, lane: Lane, batch: list[Chunk | Lone]) -> None:
         """Send, and go on with the lane's next in the same slot and task, unless other lanes wait for their turn."""
         while batch:
             await self._sender.send(lane, batch)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from postbacks.breaker import Breaker, BreakerPolicy, after, long_memory
-from postbacks.chunk import Chunk, Claimed
+from postbacks.chunk import Chunk, Claimed, Lone
 from postbacks.destinations.base import Destination
 from postbacks.queue import Change, Row
 from postbacks.verdicts import Verdict
@@ -38,7 +38,7 @@ class Lane:
         self._concurrency = concurrency
         self._policy = policy
         self._breaker = Breaker()
-        self._buffer: deque[tuple[Chunk, float]] = deque()
+        self._buffer: deque[tuple[Chunk, float]] = deque()  # with when its leases are too short
         self._leased = 0
         self._seconds = READ_AHEAD_SECONDS  # a smoothed duration of its attempts
         self._failing_since: datetime | None = None
@@ -81,14 +81,18 @@ class Lane:
         self._buffer.append((chunk, usable_until))
         self._leased += len(chunk)
 
-    def take(self, now: float, returned: list[Claimed]) -> list[Chunk]:
-        """The next batch to send, if a slot is free; leases too short to be sent under go to `returned`."""
-        batch: list[Chunk] = []
+    def take(self, now: float, returned: list[Claimed]) -> list[Chunk | Lone]:
+        """The next batch to send, if a slot is free; leases too short to be sent under go to `returned`.
+
+        A `Lone` is alone in it: it is what destinations get that take one event at a time.
+        """
+        batch: list[Chunk | Lone] = []
         if self.destination is None or self.in_flight >= self._breaker.allowance(now, self._concurrency):
             return batch
-        room = self.destination.batch_size
+        most = self.destination.batch_size
         if self._batch_cap:
-            room = min(room, self._batch_cap)
+            most = min(most, self._batch_cap)
+        room = most
         while self._buffer and room:
             chunk, usable_until = self._buffer[0]
             if usable_until < now:
@@ -97,13 +101,13 @@ class Lane:
                 self.hungry = True
                 self._buffer.popleft()
                 continue
-            if len(chunk) > room:
-                chunk = chunk.cut(room)
-            else:
+            waiting = len(chunk)
+            count = min(waiting, room)
+            batch.append(chunk.pop() if most == 1 else chunk if count == waiting else chunk.cut(count))
+            if count == waiting:
                 self._buffer.popleft()
-            batch.append(chunk)
-            room -= len(chunk)
-            self._leased -= len(chunk)
+            room -= count
+            self._leased -= count
         return batch
 
     def shrink(self, size: int) -> None:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from postbacks.attempt import Tried, keys, settle, taken, try_once, unsent
 from postbacks.batches import screen, send_split
-from postbacks.chunk import Chunk, Claimed
+from postbacks.chunk import Chunk, Claimed, Lone
 from postbacks.clerk import Clerk
 from postbacks.destinations.base import Batching, Destination
 from postbacks.egress import Egress
@@ -34,12 +34,13 @@ class Sender:
         self._split_seconds = split_seconds
         self._told = told
 
-    async def send(self, lane: Lane, batch: list[Chunk]) -> None:
+    async def send(self, lane: Lane, batch: list[Chunk | Lone]) -> None:
         """Send a batch, in parts where it is refused whole; what there was no time for is given back."""
         destination = lane.destination
         assert destination is not None
-        if isinstance(destination, Batching) and sum(map(len, batch)) > 1:
-            await self._send_parcel(lane, destination, pack(destination, batch, datetime.now(UTC)))
+        if (len(batch) > 1 or len(batch[0]) > 1) and isinstance(destination, Batching):
+            chunks = [chunk for chunk in batch if isinstance(chunk, Chunk)]
+            await self._send_parcel(lane, destination, pack(destination, chunks, datetime.now(UTC)))
             return
         claims = [claimed for chunk in batch for claimed in chunk.claims()]
         claims, refused = screen(destination, claims, datetime.now(UTC))

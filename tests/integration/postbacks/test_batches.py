@@ -13,7 +13,7 @@ from postbacks.chunk import Claimed
 from postbacks.clerk import Clerk
 from postbacks.destinations.base import Item
 from postbacks.destinations.meta import Meta
-from postbacks.queue import CHUNK, Change, Queue, Taken
+from postbacks.queue import CHUNK, READ, SQL, Change, Queue, Taken
 from tests.integration.postbacks.scene import HAPPENED, add_destination, enqueue_all, event
 from tests.unit.postbacks.clicks import FACTS
 from tracker.stores.postgres import Pool
@@ -141,3 +141,27 @@ async def test_a_batch_the_database_does_not_take_is_written_all_the_same(pool: 
     )
     assert [row["state"] for row in rows] == ["delivered"] * 3
     assert [row["request"].rpartition(": ")[2] for row in rows] == ['{"n":0}', '{"n":1}', '{"n":2}']
+
+
+async def test_answers_that_came_together_halt_once(pool: Pool) -> None:
+    """What would halt again is not written after somebody has mended the connection."""
+    await leased(pool)
+    halted: list[Change] = []
+    clerk = Clerk(Queue(pool), halted.append)
+    for _ in range(4):
+        clerk.note(Change("meta", "paused", words="the token is refused"))
+    clerk.note(Change("other", "paused", words="so is this one's"))
+    await clerk._flush()
+    assert [(one.destination_id, one.what) for one in halted] == [("meta", "paused")]
+    await pool.execute("UPDATE destinations SET state = 'active'")
+    await clerk.finish()
+    assert await pool.fetchval("SELECT state FROM destinations") == "active"
+    clerk.note(Change("meta", "paused", words="refused again"))
+    await clerk.finish()
+    assert await pool.fetchval("SELECT state FROM destinations") == "paused"
+
+
+def test_no_kind_reads_more_facts_than_the_claim_statement_tells() -> None:
+    told = SQL["claim"].count("facts ->> names[")
+    assert told == 12
+    assert max(map(len, READ.values())) <= told

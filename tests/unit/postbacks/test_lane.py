@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from postbacks.breaker import BreakerPolicy
-from postbacks.chunk import Chunk, Claimed
+from postbacks.chunk import Chunk, Claimed, Lone
 from postbacks.destinations import postback, registry
 from postbacks.destinations.base import Destination
 from postbacks.lane import MOST_LEASED, Lane
@@ -44,7 +44,7 @@ def leased(*numbers: int) -> Chunk:
     return chunk([item(event_id=f"e{number}") for number in numbers])
 
 
-def ids(chunks: list[Chunk]) -> list[str]:
+def ids(chunks: list[Chunk | Lone]) -> list[str]:
     return [claimed.event_id for chunk in chunks for claimed in chunk.claims()]
 
 
