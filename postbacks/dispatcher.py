@@ -144,7 +144,13 @@ class Dispatcher:
                 takes[lane.destination_id] = appetite
         if not takes:
             return
-        chunks = await self._queue.claim(takes, self._config.lease_seconds)
+        known = [(of, self._lanes[of]) for of in takes]
+        reads = {
+            of: (lane.version, lane.destination.reads)
+            for of, lane in known
+            if lane.destination and lane.destination.reads
+        }
+        chunks = await self._queue.claim(takes, self._config.lease_seconds, reads)
         usable_until = now + self._config.lease_seconds - self._config.timeout - self._config.lease_margin / 2
         await self._configure({chunk.destination_id: chunk.version for chunk in chunks})
         got = dict.fromkeys(takes, 0)
@@ -189,8 +195,10 @@ class Dispatcher:
         if not changed:
             return
         for row in await self._queue.destinations(sorted(changed)):
+            lane = self._lanes[row.destination_id]
+            self._clerk.give_back(lane.empty())  # leased with the facts that it read before
             try:
-                self._lanes[row.destination_id].configure(row, self._config.destination)
+                lane.configure(row, self._config.destination)
             except ConfigError as error:
                 log.error("dispatcher: destination paused", destination_id=row.destination_id, reason=str(error))
                 self._clerk.note(Change(row.destination_id, "paused", words=f"its configuration is refused: {error}"))

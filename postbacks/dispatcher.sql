@@ -24,10 +24,11 @@ WHERE destinations.state = 'active' AND (destinations.breaker_until IS NULL OR d
 -- is a heap-only update; `version` tells the dispatcher that a destination was edited. The constant limit is for the planner alone:
 -- not knowing lanes.take it would expect a tenth of the backlog, and join by scanning the table. One JSON text for $7 deliveries,
 -- side by side, costs the dispatcher a fraction of what a row per delivery does; $6 are the facts that destinations of the kinds $5
--- read, twelve at most, and of other kinds all are told.
+-- read, twelve at most, and $9 those that a destination reads which is still as it was known ($8 its version); else all are told.
 WITH lanes AS (
-    SELECT asked.destination_id, asked.take, d.kind, kinds.names::text[] AS names, d.xmin::text AS version
-    FROM unnest($1::text[], $2::int[]) AS asked (destination_id, take)
+    SELECT asked.destination_id, asked.take, d.kind, d.xmin::text AS version,
+        coalesce(kinds.names, CASE WHEN asked.version = d.xmin::text THEN asked.names END)::text[] AS names
+    FROM unnest($1::text[], $2::int[], $8::text[], $9::text[]) AS asked (destination_id, take, version, names)
     JOIN destinations d ON d.destination_id = asked.destination_id AND d.state = 'active'
     LEFT JOIN unnest($5::text[], $6::text[]) AS kinds (kind, names) ON kinds.kind = d.kind
 ), picked AS MATERIALIZED (
@@ -55,7 +56,7 @@ WITH lanes AS (
 ), placed AS (
     SELECT *, (row_number() OVER (PARTITION BY destination_id, day, gone ORDER BY due_at) - 1) / $7::int AS place FROM leased
 )
-SELECT destination_id, kind, version, day, gone, count(*) AS count, convert_to(json_build_array(
+SELECT destination_id, version, names, day, gone, count(*) AS count, convert_to(json_build_array(
     json_agg(event_id), json_agg(attempts), json_agg(uncharged), json_agg(date_part('epoch', now() - created_at)::int),
     json_agg(date_part('epoch', ambiguous_at)), json_agg(coalesce(event_type, '')),
     json_agg(coalesce(date_part('epoch', occurred_at), 0)),

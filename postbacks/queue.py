@@ -119,8 +119,16 @@ class _Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 CHUNK = 250  # deliveries told of in one text: what is made of one fits a processor's cache
-READ = {name: kind.reads for name, kind in KINDS.items() if kind.reads}
-READ_BY_KIND = (list(READ), ["{" + ",".join(names) + "}" for names in READ.values()])  # as the claim statement takes it
+
+
+def in_braces(names: Sequence[str]) -> str:
+    """Names as an array in PostgreSQL's notation."""
+    return "{" + ",".join(names) + "}"
+
+
+READ_BY_KIND = tuple(
+    zip(*((name, in_braces(kind.reads)) for name, kind in KINDS.items() if kind.reads), strict=True)
+)  # as the claim statement takes it
 
 
 class Queue:
@@ -136,18 +144,26 @@ class Queue:
         """Ids of active destinations with something due."""
         return [row["destination_id"] for row in await self._pool.fetch(SQL["ready"])]
 
-    async def claim(self, takes: Mapping[str, int], lease_seconds: float) -> list[Chunk]:
+    async def claim(
+        self,
+        takes: Mapping[str, int],
+        lease_seconds: float,
+        reads: Mapping[str, tuple[str, Sequence[str]]] | None = None,
+    ) -> list[Chunk]:
         """Lease up to so many due deliveries per destination, each one's oldest first. Committed when this returns.
 
-        The chunks of a destination are in a row.
+        `reads`: the version of destinations as they are known, and the facts they read, twelve at most; of others, and of those
+        that were edited since, all facts are told. The chunks of a destination are in a row.
         """
         token = uuid.uuid4().hex
+        known = [(reads or {}).get(of) for of in takes]
         rows = await self._pool.fetch(
-            SQL["claim"], list(takes), list(takes.values()), lease_seconds, token, *READ_BY_KIND, CHUNK
-        )
+            SQL["claim"], list(takes), list(takes.values()), lease_seconds, token, *map(list, READ_BY_KIND), CHUNK,
+            [None if one is None else one[0] for one in known], [None if one is None else in_braces(one[1]) for one in known],
+        )  # fmt: skip
         return [
             Chunk(
-                row["destination_id"], row["version"], row["day"], token, READ.get(row["kind"], ()), row["gone"], row["text"],
+                row["destination_id"], row["version"], row["day"], token, tuple(row["names"] or ()), row["gone"], row["text"],
                 0, row["count"],
             )
             for row in rows

@@ -62,6 +62,10 @@ class Template(msgspec.Struct, frozen=True):
     parts: tuple[str | Slot, ...]
     guards_path: bool = False
 
+    def variables(self) -> set[str]:
+        """The names of those that stand in it."""
+        return {part.name for part in self.parts if isinstance(part, Slot)}
+
 
 def render(template: Template, facts: Mapping[str, str]) -> str:
     """The template with every variable replaced, in one pass. Never fails: what is absent is empty."""

@@ -16,6 +16,8 @@ import msgspec
 from postbacks.egress import Answer, Request
 from postbacks.verdicts import Verdict
 
+MOST_READ = 12  # facts that the claim statement can tell side by side
+
 
 class Item(msgspec.Struct, frozen=True, gc=False):
     """One event as a destination sees it. `facts`: template variables and further keys, to text, of those its kind `reads`."""
@@ -43,8 +45,12 @@ class Destination(Protocol):
 
     `batch_size`: most events one request may carry. `secrets`: values that must not appear in what is stored.
     `event_types`: the conversion types it can be told of; empty where its owner names them. `dedup_seconds`: how long
-    after an attempt of unknown outcome an event may be sent again; None for ever.
+    after an attempt of unknown outcome an event may be sent again; None for ever. `reads`: the facts it needs of an event,
+    MOST_READ at most; none where it may need any.
     """
+
+    @property
+    def reads(self) -> tuple[str, ...]: ...
 
     @property
     def batch_size(self) -> int: ...
@@ -74,6 +80,7 @@ class Destination(Protocol):
 class Plain:
     """What most destinations have in common: one request per event, anything may be sent, now and again."""
 
+    reads: tuple[str, ...] = ()
     batch_size: int = 1
     event_types: tuple[str, ...] = ()
     dedup_seconds: float | None = None
@@ -134,8 +141,8 @@ class Service(msgspec.Struct, frozen=True):
 class Kind(msgspec.Struct, frozen=True):
     """A registry entry. `load(config, secrets)` validates and builds; it raises ConfigError naming the field.
 
-    With a `service`, `load` takes its base URL as a third argument. `reads`: the facts it needs, twelve at most, if it takes
-    them side by side (`Told`); others are told all.
+    With a `service`, `load` takes its base URL as a third argument. `reads`: the facts it needs, MOST_READ at most, if it takes
+    them side by side (`Told`).
     """
 
     name: str

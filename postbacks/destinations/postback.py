@@ -15,7 +15,7 @@ import msgspec
 
 from postbacks import templates
 from postbacks.destinations import networks
-from postbacks.destinations.base import Item, Kind, Plain
+from postbacks.destinations.base import MOST_READ, Item, Kind, Plain
 from postbacks.egress import Answer, Request
 from postbacks.redaction import secret_parameters
 from postbacks.schema import ConfigError, convert
@@ -68,6 +68,9 @@ class Postback(Plain):
                 raise ConfigError("body", "a GET has no body: set method to POST, or put the values in the url")
             parse = templates.parse_json if config.body_format == "json" else templates.parse_form
             self._body = _parse("body", config.body, parse)
+        used = {name for one in (self._url, *self._headers.values(), self._body) if one for name in one.variables()}
+        # A template of so many variables is told all facts; so is one without any, which needs none.
+        self.reads = tuple(sorted(used)) if len(used) <= MOST_READ else ()
         written = [config.url, config.body, *(f"{name}={value}" for name, value in config.headers.items())]
         found = [value for text in written for value in secret_parameters(text) if "{" not in value]
         found += [part for value in secrets.values() for part in (value, *value.split())]

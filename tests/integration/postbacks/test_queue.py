@@ -54,7 +54,18 @@ async def test_finding_and_claiming_follow_the_waiting_index(backlog: Pool, anal
     if analysed:
         await backlog.execute("ANALYZE deliveries")
     ready = await plan(backlog, SQL["ready"])
-    claim = await plan(backlog, SQL["claim"], ["busy", "small"], [100, 100], 60.0, "token", *READ_BY_KIND, CHUNK)
+    claim = await plan(
+        backlog,
+        SQL["claim"],
+        ["busy", "small"],
+        [100, 100],
+        60.0,
+        "token",
+        *map(list, READ_BY_KIND),
+        CHUNK,
+        [None, None],
+        [None, None],
+    )
     for nodes in (ready, claim):
         scans = [node for node in nodes if str(node.get("Relation Name", "")).startswith("deliveries")]
         read = [node for node in scans if node["Node Type"] != "ModifyTable"]
