@@ -52,7 +52,7 @@ async def generate(url: str, clicks: int, progress: bool = True) -> None:
     await connection.execute("CREATE TABLE IF NOT EXISTS generated (clicks bigint, last date, days integer)")
     if await connection.fetchval("SELECT EXISTS (SELECT FROM generated)"):
         raise SystemExit("This folder has been filled before; take another one.")
-    year = Year(clicks, datetime.now(UTC).date())
+    year = Year(clicks, (datetime.now(UTC) - timedelta(days=1)).date())  # of today, clicks would lie in the future
     await found(connection, year)
     await connection.execute("SET session_replication_role = replica")  # neither triggers nor foreign keys
     await connection.execute(INDEXING)
