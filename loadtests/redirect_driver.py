@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
+import heapq
 import itertools
 import json
 import os
+import select
+import socket
 import sys
 import time
 from collections.abc import Iterator
 from typing import Any
-
-import uvloop
 
 from loadtests.redirect_servers import pin
 
@@ -38,52 +38,70 @@ def link_id(number: int) -> str:
     return f"01K5{number:022d}"
 
 
-class Caller(asyncio.Protocol):
-    """One keep-alive connection that asks again as soon as it was answered, or at its next due time."""
-
-    def __init__(self, load: Load) -> None:
-        self._load = load
-        self._transport: Any = None
-        self._sent_at = 0.0
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
-        self.ask()
-
-    def ask(self) -> None:
-        self._sent_at = time.perf_counter()
-        self._transport.write(next(self._load.requests))
-
-    def data_received(self, data: bytes) -> None:
-        # As little as is needed: the driver shares its core with Valkey.
-        load = self._load
-        now = time.perf_counter()
-        load.latencies.append(now - self._sent_at)
-        if not data.startswith(RIGHT) or not data.endswith(END):
-            load.failures += 1
-        if load.stopping:
-            load.open -= 1
-            self._transport.close()
-        elif load.period:
-            asyncio.get_running_loop().call_later(max(0.0, self._sent_at + load.period - now), self.ask)
-        else:
-            self._sent_at = now
-            self._transport.write(next(load.requests))
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if not self._load.stopping:
-            self._load.failures += 1
-
-
 class Load:
-    """What the connections of one drive share."""
+    """Keep-alive connections that ask again as soon as they are answered or, at a steady rate, a period after they asked.
 
-    def __init__(self, requests: Iterator[bytes], period: float) -> None:
-        self.requests = requests
-        self.period = period
-        self.failures = self.open = 0
+    Plain sockets and one loop over them: the driver shares its core with Valkey, and what it takes the edge does not get.
+    `period`: seconds between two requests of one connection, 0 for none.
+    """
+
+    def __init__(self, port: int, connections: int, rate: float, requests: Iterator[bytes]) -> None:
+        self.period = connections / rate if rate else 0.0
         self.latencies: list[float] = []
-        self.stopping = False
+        self.failures = 0
+        self._requests = requests
+        self._poll = select.epoll()
+        self._sockets: dict[int, socket.socket] = {}
+        self._asked_at: dict[int, float] = {}
+        self._due: list[tuple[float, int]] = []  # heap: when which connection asks again
+        for number in range(connections):
+            opened = socket.create_connection(("127.0.0.1", port), timeout=10)
+            opened.setblocking(False)
+            opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            key = opened.fileno()
+            self._sockets[key] = opened
+            self._poll.register(key, select.EPOLLIN)
+            heapq.heappush(self._due, (time.perf_counter() + number * self.period / connections, key))
+
+    def run(self, until: float) -> None:
+        """Ask and take answers until then (`time.perf_counter`)."""
+        while time.perf_counter() < until:
+            self._ask_those_due()
+            self._take(asking_again=not self.period)
+
+    def finish(self, seconds: float) -> None:
+        """Take the answers that are still to come; those that do not are failures."""
+        until = time.perf_counter() + seconds
+        while self._asked_at and time.perf_counter() < until:
+            self._take(asking_again=False)
+        self.failures += len(self._asked_at)
+        for opened in self._sockets.values():
+            opened.close()
+
+    def _ask_those_due(self) -> None:
+        now = time.perf_counter()
+        while self._due and self._due[0][0] <= now:
+            key = heapq.heappop(self._due)[1]
+            self._asked_at[key] = time.perf_counter()
+            self._sockets[key].send(next(self._requests))
+
+    def _take(self, asking_again: bool) -> None:
+        wait = self._due[0][0] - time.perf_counter() if self._due else 0.01
+        for key, _ in self._poll.poll(min(max(wait, 0.0), 0.01)):
+            data = self._sockets[key].recv(65536)
+            now = time.perf_counter()
+            self.latencies.append(now - self._asked_at[key])
+            if not data.startswith(RIGHT) or not data.endswith(END):
+                self.failures += 1
+            if asking_again and data:
+                self._asked_at[key] = now
+                self._sockets[key].send(next(self._requests))
+                continue
+            asked_at = self._asked_at.pop(key)
+            if data:
+                heapq.heappush(self._due, (max(now, asked_at + self.period), key))
+            else:
+                self._poll.unregister(key)
 
 
 def request_stream(links: int, first: int, agents: int = 3, query: int = 0) -> Iterator[bytes]:
@@ -96,30 +114,21 @@ def request_stream(links: int, first: int, agents: int = 3, query: int = 0) -> I
         yield b"%b%d%b%d%b" % (paths[number % links], number, tail, number, heads[number % agents])
 
 
-async def drive(port: int, connections: int, seconds: float, rate: float, requests: Iterator[bytes]) -> dict[str, Any]:
+def drive(port: int, connections: int, seconds: float, rate: float, requests: Iterator[bytes]) -> dict[str, Any]:
     """Load one server for `seconds`. `rate`: requests per second in all, 0 for as many as it takes."""
-    load = Load(requests, connections / rate if rate else 0.0)
-    loop = asyncio.get_running_loop()
-    for number in range(connections):
-        await loop.create_connection(lambda: Caller(load), "127.0.0.1", port)
-        load.open += 1
-        if load.period:
-            await asyncio.sleep(load.period / connections if number else 0)
-    await asyncio.sleep(0.3)
+    load = Load(port, connections, rate, requests)
+    load.run(time.perf_counter() + 0.3 + load.period)
     before, started = len(load.latencies), time.perf_counter()
-    await asyncio.sleep(seconds)
+    load.run(started + seconds)
     after, elapsed = len(load.latencies), time.perf_counter() - started
     measured, latencies = after - before, sorted(load.latencies[before:after])
-    load.stopping = True
-    deadline = loop.time() + 5
-    while load.open and loop.time() < deadline:  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
+    load.finish(5)
     return {
         "rate": measured / elapsed,
         "p50_ms": latencies[len(latencies) // 2] * 1000,
         "p99_ms": latencies[int(len(latencies) * 0.99)] * 1000,
         "answered": len(load.latencies),
-        "failures": load.failures + load.open,
+        "failures": load.failures,
     }
 
 
@@ -135,7 +144,7 @@ def main() -> None:
         else:
             os.nice(19)
     requests = request_stream(*map(int, shape))
-    print(json.dumps(uvloop.run(drive(int(port), int(connections), float(seconds), float(rate), requests))))
+    print(json.dumps(drive(int(port), int(connections), float(seconds), float(rate), requests)))
 
 
 if __name__ == "__main__":
