@@ -3,7 +3,7 @@
 Servers, one process each, same HTTP protocol and settings, same core, driven by the same keep-alive client on another core: a
 bare ASGI constant 302, an empty Litestar handler, and the edge on a Valkey that fsyncs each write before it answers; on request
 (`--servers`) also `direct`, the constant 302 given the edge's short way past ASGI, and `granian`. Rounds alternate; the table
-gives medians and the edge's ratio to the others, by requests a second and by processor time: of the edge's process (cpu us) and
+gives medians and the edge's ratio to the others of the same turn (median), by requests a second and by processor time: of the edge's process (cpu us) and
 of it together with Valkey's (+ store us). Each request of the edge is a click of its own (unique `ecid`); after each round the
 click log must hold exactly the clicks that were answered. The last rounds, three of twice the length after one that is not
 counted, drive the edge at half its rate: `server p99` is taken by the edge's own clock, from the last byte of a request read to the
@@ -63,10 +63,12 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
     if "edge" in medians:
         for other in ("bare", "litestar"):
             if other in medians:
-                summary[f"edge_to_{other}"] = medians["edge"]["rate"] / medians[other]["rate"]
-                both = medians["edge"]["cpu_us"] + medians["edge"]["store_us"]
-                summary[f"{other}_to_edge_cpu"] = medians[other]["cpu_us"] / medians["edge"]["cpu_us"]
-                summary[f"{other}_to_edge_and_store_cpu"] = medians[other]["cpu_us"] / both
+                turns = list(zip(results["edge"], results[other], strict=True))
+                summary[f"edge_to_{other}"] = statistics.median(edge["rate"] / of["rate"] for edge, of in turns)
+                summary[f"{other}_to_edge_cpu"] = statistics.median(of["cpu_us"] / edge["cpu_us"] for edge, of in turns)
+                summary[f"{other}_to_edge_and_store_cpu"] = statistics.median(
+                    of["cpu_us"] / (edge["cpu_us"] + edge["store_us"]) for edge, of in turns
+                )
         summary["clicks_checked"] = sum(result["answered"] for kind in ("edge", AT_HALF) for result in results[kind])
     return summary
 
@@ -104,7 +106,7 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--seconds", type=float, default=3.0, help="length of one round")
-    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--members", type=int, default=20_000, help="pooled links")
     parser.add_argument("--links", type=int, default=100, help="smart links")
