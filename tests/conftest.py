@@ -48,7 +48,7 @@ def quickest_folder() -> Path | None:
     """Memory, where there is enough of it; None: the usual place.
 
     A database is some 700 files, and ext4 takes half a second to make them where as many were deleted in the last five seconds:
-    it looks for numbers that were not used lately. That was more than half of the time all tests took.
+    it looks for numbers that were not used lately.
     """
     memory = Path("/dev/shm")
     try:
