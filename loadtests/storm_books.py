@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -106,7 +108,6 @@ async def balance(
     undisturbed = sorted(
         end - start for start, end in spans if not any(start <= back and end >= at for at, back in pauses)
     )
-    again = {event_id: at[1:] for event_id, at in received.items() if len(at) > 1}
     dead = [row for row in rows if row["state"] == "dead"]
     disabled = await pool.fetch("SELECT destination_id, state_reason FROM destinations WHERE state <> 'active'")
     return Books(
@@ -117,12 +118,14 @@ async def balance(
         kills=len(kills),
         in_flight_at_kills=sum(len(kill.held) for kill in kills),
         attempts=await pool.fetchval("SELECT count(*) FROM attempts"),
-        repeats=sum(map(len, again.values())),
-        unexplained=sum(unexplained(kills, event_id, at) for event_id, at in again.items()),
+        repeats=sum(len(at) - 1 for at in received.values()),
+        unexplained=sum(unexplained(kills, event_id, at) for event_id, at in received.items()),
         phantom=sum(row["state"] == "delivered" and row["event_id"] not in received for row in rows),
         silent=sum(not row["verdict"] for row in dead),
         wrongly_dead=sum(
-            row["event_id"] in received and not any(row["event_id"] in kill.held for kill in kills) for row in dead
+            unexplained(kills, row["event_id"], [received[row["event_id"]][-1], time.time()])
+            for row in dead
+            if row["event_id"] in received
         ),
         strangers=len(set(received) - ours),
         healthy_p50=round(_quantile(waits, 0.5), 4),
@@ -138,16 +141,13 @@ def _pauses(kills: Sequence[Kill], spans: list[tuple[float, float]]) -> list[tup
     return [(kill.at, min((end for start, end in spans if start > kill.gone), default=kill.gone)) for kill in kills]
 
 
-def unexplained(kills: Sequence[Kill], event_id: str, repeats: Sequence[float]) -> int:
-    """How many of an event's repeats, in order of time, no kill explains. Each kill that found it leased explains one, later than it.
-
-    The request of the victim may itself be read after the kill, by a receiver that others keep waiting: that a receipt comes
-    before the kill is not asked.
-    """
+def unexplained(kills: Sequence[Kill], event_id: str, received: Sequence[float]) -> int:
+    """How many of an event's repeats no kill explains. A kill that found it leased explains one repeat: that which came after it of
+    what had come before it."""
     excuses = [kill.gone for kill in kills if event_id in kill.held]
     count = 0
-    for at in repeats:
-        excuse = next((gone for gone in excuses if gone <= at), None)
+    for since, at in itertools.pairwise(received):
+        excuse = next((gone for gone in excuses if since <= gone <= at), None)
         if excuse is None:
             count += 1
         else:

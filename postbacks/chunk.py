@@ -84,28 +84,31 @@ class Chunk(msgspec.Struct):
 
     def cut(self, count: int) -> Chunk:
         """Take the first so many out of it."""
-        if self.decoded is None:  # once, for all its parts
-            self.decoded = _DECODER.decode(self.text)
         middle = self.start + count
         part = Chunk(
             self.destination_id, self.version, self.day, self.lease_token, self.reads, self.gone, b"", self.start, middle,
-            self.decoded,
+            self._kept(),
         )  # fmt: skip
         self.start = middle
         return part
 
     def pop(self) -> Lone:
         """Take the first out of it."""
-        if self.decoded is None:
-            self.decoded = _DECODER.decode(self.text)
         self.start += 1
-        return Lone(self._claimed(self.decoded, self.start - 1))
+        return Lone(self._claimed(self._kept(), self.start - 1))
+
+    def _kept(self) -> Columns:
+        if self.decoded is None:  # once, for all its parts
+            self.decoded = _DECODER.decode(self.text)
+        return self.decoded
+
+    def _all(self) -> Columns:
+        # Not kept: a whole chunk is looked at once, and its bytes are enough for another time.
+        return _DECODER.decode(self.text) if self.decoded is None else self.decoded
 
     def columns(self) -> Columns:
         """Its deliveries side by side."""
-        columns = self.decoded
-        if columns is None:
-            columns = _DECODER.decode(self.text)
+        columns = self._all()
         if len(columns.event_ids) == len(self):
             return columns
         part = slice(self.start, self.stop)
@@ -123,9 +126,7 @@ class Chunk(msgspec.Struct):
 
     def claims(self) -> list[Claimed]:
         """Its deliveries one by one."""
-        columns = self.decoded
-        if columns is None:
-            columns = _DECODER.decode(self.text)
+        columns = self._all()
         return [self._claimed(columns, at) for at in range(self.start, self.stop)]
 
     def _claimed(self, columns: Columns, at: int) -> Claimed:
