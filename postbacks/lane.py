@@ -103,7 +103,10 @@ class Lane:
                 continue
             waiting = len(chunk)
             count = min(waiting, room)
-            batch.append(chunk.pop() if most == 1 else chunk if count == waiting else chunk.cut(count))
+            if most == 1:
+                batch.append(chunk.pop())
+            else:
+                batch.append(chunk if count == waiting else chunk.cut(count))
             if count == waiting:
                 self._buffer.popleft()
             room -= count

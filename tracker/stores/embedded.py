@@ -235,7 +235,8 @@ class EmbeddedValkey:
         if self._rewrites is None:
             self._rewrites = Rewrites(self.data / "appendonlydir", self.process.pid)
             self._rewrites.start()
-        self._rewrites.server = self.process.pid  # started again it is another process
+        else:
+            self._rewrites.server = self.process.pid  # started again it is another process
 
     def stop(self) -> None:
         """Orderly shutdown."""
