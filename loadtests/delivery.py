@@ -17,7 +17,6 @@ import os
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
@@ -52,7 +51,7 @@ SELECT event_id, 'd' || (row_number() OVER ()) % 10, current_date, $3, CASE WHEN
 def get(options: argparse.Namespace) -> dict[str, Any]:
     """GET postbacks, from outbox rows to settled and logged."""
     wanted = argparse.Namespace(rounds=options.rounds, events=options.events, destinations=1, concurrency=32)
-    with postback_rate.receiver() as told, database() as stored:
+    with postback_rate.sink(options.delay_ms) as told, database() as stored:
         figures = uvloop.run(postback_rate.run(wanted, stored, told["url"]))
     return {"result": figures["ratio_per_core"], **figures}
 
@@ -60,13 +59,10 @@ def get(options: argparse.Namespace) -> dict[str, Any]:
 def capi(options: argparse.Namespace) -> dict[str, Any]:
     """Meta's batches, to a sink that says it received them."""
     wanted = argparse.Namespace(rounds=options.rounds, events=options.events)
-    with postback_rate.receiver() as told, database() as stored:
-        url = told["url"]
-        mode = {"name": "meta", "mode": "ok", "body": '{"events_received": 1000}'}
-        asked = urllib.request.Request(f"{url}/__admin/mode", json.dumps(mode).encode(), method="POST")
-        urllib.request.urlopen(asked, timeout=10).close()
-        figures = uvloop.run(pixel_rate.run(wanted, stored, url, f"{url}/p/meta"))
-    return {"result": figures["ratio_per_core"], **figures}
+    with postback_rate.sink(options.delay_ms) as told, database() as stored:
+        figures = uvloop.run(pixel_rate.run(wanted, stored, told["url"], told["url"]))
+        counts = postback_rate.received(told["url"])
+    return {"result": figures["ratio_per_core"], **figures, "received": counts}
 
 
 def latency(options: argparse.Namespace) -> dict[str, Any]:
@@ -209,6 +205,7 @@ def main() -> int:
     parser.add_argument("parts", nargs="*", metavar="PART", help="get, capi, latency, claim (default: all)")
     parser.add_argument("--rounds", type=int, default=3, help="of get and capi")
     parser.add_argument("--events", type=int, default=10000, help="a round of get and capi")
+    parser.add_argument("--delay-ms", type=float, default=0.0, help="of the sink's answers in get and capi")
     parser.add_argument("--tips", type=int, default=40, help="of latency")
     parser.add_argument("--delivered", type=int, default=1_000_000, help="rows of claim")
     parser.add_argument("--waiting", type=int, default=100_000, help="rows of claim")

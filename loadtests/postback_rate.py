@@ -1,8 +1,8 @@
 """GET postbacks per second: the dispatcher, from outbox rows to settled and logged, against a bare aiohttp loop.
 
-`python -m loadtests.postback_rate [--rounds 5] [--events 10000]` starts an embedded PostgreSQL and a counting receiver (each in a
-process of its own), sends the same number of GETs to the same receiver both ways, and prints one JSON line. `cpu` is the
-seconds of this process alone; `per_core` divides by it.
+`python -m loadtests.postback_rate [--rounds 5] [--events 10000] [--delay-ms 0]` starts an embedded PostgreSQL and a sink (each in a
+process of its own), sends the same number of GETs to the same sink both ways, and prints one JSON line. `cpu` is the
+seconds of this process alone; `per_core` divides by it. `--delay-ms`: the sink answers as from so far away.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import json
 import time
+import urllib.request
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from statistics import median
 from typing import Any
 
 import aiohttp
+import msgspec
 import uvloop
 
 from loadtests.scratch import database, emulator
@@ -34,9 +36,15 @@ from tracker.stores import postgres
 TEMPLATE = "?cid={click_id}&ecid={external_click_id}&id={conversion_id}&net={amount_net}&at={conversion_at}&t={transaction_type}"
 
 
-def receiver() -> AbstractContextManager[dict[str, str]]:
-    """A receiver that only counts; yields its `url`."""
-    return emulator("loadtests.emulators.receiver", "--count-only")
+def sink(delay_ms: float = 0.0) -> AbstractContextManager[dict[str, str]]:
+    """A receiver that only counts, and answers so many milliseconds later; yields its `url`."""
+    return emulator("loadtests.emulators.sink", "--delay-ms", str(delay_ms))
+
+
+def received(url: str) -> dict[str, int]:
+    """What the sink counted, by name."""
+    with urllib.request.urlopen(f"{url}/__admin/counts", timeout=10) as answer:
+        return msgspec.json.decode(answer.read(), type=dict[str, int])
 
 
 async def measured(work: Callable[[], Awaitable[None]], events: int) -> dict[str, float]:
@@ -72,7 +80,7 @@ async def dispatched(pool: postgres.Pool, config: DispatcherConfig) -> None:
     task = asyncio.create_task(run_dispatcher(pool, config=config, wake=asyncio.Event(), stop=stop))
     async with pool.acquire() as connection:  # asking is not the dispatcher's work: it is to cost as little as can be
         while await connection.fetchval("SELECT EXISTS (SELECT FROM deliveries WHERE state = 'waiting')"):  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.1)
     stop.set()
     await task
 
@@ -115,7 +123,15 @@ async def run(options: argparse.Namespace, database_url: str, url: str) -> dict[
     delivered = await pool.fetchval("SELECT count(*) FROM deliveries WHERE state = 'delivered'")
     logged = await pool.fetchval("SELECT count(*) FROM attempts")
     await pool.close()
-    figures: dict[str, Any] = {"rounds": len(rounds), "events": sent, "delivered": delivered, "attempts_logged": logged}
+    counts = received(url)
+    figures: dict[str, Any] = {
+        "rounds": len(rounds),
+        "events": sent,
+        "delivered": delivered,
+        "attempts_logged": logged,
+        "received": sum(counts[f"d{number}"] for number in range(options.destinations)),
+        "received_bare": counts["bare"],
+    }
     for name in ("per_second", "per_core"):
         figures[f"bare_{name}"] = median(bare[name] for bare, _ in rounds)
         figures[f"dispatcher_{name}"] = median(ours[name] for _, ours in rounds)
@@ -130,9 +146,10 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=10000)
     parser.add_argument("--destinations", type=int, default=1)
     parser.add_argument("--concurrency", type=int, default=32)
+    parser.add_argument("--delay-ms", type=float, default=0.0)
     options = parser.parse_args()
     logs.configure("bench", "error", "console")  # standard output is the report's
-    with database() as database_url, receiver() as told:
+    with database() as database_url, sink(options.delay_ms) as told:
         print(json.dumps(uvloop.run(run(options, database_url, told["url"]))))
 
 

@@ -53,8 +53,8 @@ def _plain_name(name: str) -> bool:
 
 def harmless_urls(urls: str) -> bool:
     """Whether no parameter of these URLs, a line each, is named like a secret; no for some, oddly written, where none is."""
-    before = urls.replace("?", "&").replace("\n", "&").split("=")[:-1]
-    return all(map(_plain_name, {piece.rpartition("&")[2] for piece in before}))
+    parameters = set(urls.replace("?", "&").replace("\n", "&").split("&"))  # most come again and again
+    return all(map(_plain_name, {parameter.rpartition("=")[0] for parameter in parameters}))
 
 
 @lru_cache(maxsize=4096)

@@ -22,6 +22,7 @@ _FBPS = re.compile(r"(?:(?:fb\.[0-9]\.[0-9]{13}\.[0-9]+)?\n)*+").fullmatch  # so
 _PAGE = re.compile(r"https?://[^\s/]\S*").fullmatch
 _DIGEST = re.compile(r"[0-9a-fA-F]{64}")
 _COUNTRY = re.compile(r"[a-z]{2}")
+_SPACES = " \t\r\v\f\x1c\x1d\x1e\x1f"
 _NO_COUNTRY = {"xx", "zz"}
 FBC_DAYS = 90.0
 DAY = 86400.0
@@ -57,6 +58,16 @@ def harmless(told: Told, secrets: Sequence[str]) -> bool:
     return not any(len(one) >= SHORTEST_SECRET and one in text for one in secrets for text in texts)
 
 
+def _words(lines: str, count: int) -> bool:
+    """Whether so many lines hold nothing but ASCII, and no space of any kind. To split them would cost more."""
+    if not lines.isascii() or lines.count("\n") >= count:
+        return False
+    for space in _SPACES:  # noqa: SIM110 - a generator would cost as much as all of this
+        if space in lines:
+            return False
+    return True
+
+
 def sha256(text: str) -> str:
     """Lower-case hex SHA-256 of a text that is normalised already."""
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
@@ -64,26 +75,31 @@ def sha256(text: str) -> str:
 
 def external_ids(ecids: Sequence[str]) -> list[str | None]:
     """SHA-256 of the trimmed, lower-cased ecids (spec section 11); None without one."""
-    made = hashlib.sha256
-    return [
-        made(text.encode("utf-8", "replace")).hexdigest() if text else None
-        for text in [ecid.strip().lower() for ecid in ecids]
-    ]
+    together = "\n".join(ecids)
+    if _words(together, len(ecids)) and all(ecids):  # nothing to trim, and none without one
+        made = hashlib.sha256
+        return [made(text).hexdigest() for text in together.lower().encode().split(b"\n")]
+    return [sha256(text) if text else None for text in [ecid.strip().lower() for ecid in ecids]]
 
 
 def fbcs(cookies: Sequence[str], fbclids: Sequence[str], clicked: Sequence[str], now: float) -> list[str | None]:
     """`fbc` of each."""
     # Most are plain, and need no look at every letter; texts of thirteen digits are in the order of the numbers they show.
-    digits = "".join(clicked)
-    ids = "".join(fbclids).replace("_", "").replace("-", "")
-    if any(cookies) or not (
-        ids.isalnum() and digits.isdecimal() and digits.isascii() and set(map(len, clicked)) == {13}
+    together = "\n".join(fbclids)
+    if (
+        any(cookies)
+        or "." in together
+        or not _words(together, len(fbclids))
+        or not all(fbclids)
+        or set(map(len, clicked)) != {13}
+        or not "".join(clicked).encode().isdigit()
     ):
         return [fbc(*one, now) for one in zip(cookies, fbclids, clicked, strict=True)]
     oldest, newest = (str(math.ceil((now - age) * 1000)) for age in (FBC_OLDEST, FBC_NEWEST))
+    if min(clicked) >= oldest and max(clicked) < newest:
+        return [f"fb.1.{at}.{fbclid}" for fbclid, at in zip(fbclids, clicked, strict=True)]
     return [
-        f"fb.1.{at}.{fbclid}" if fbclid and oldest <= at < newest else None
-        for fbclid, at in zip(fbclids, clicked, strict=True)
+        f"fb.1.{at}.{fbclid}" if oldest <= at < newest else None for fbclid, at in zip(fbclids, clicked, strict=True)
     ]
 
 
@@ -115,15 +131,16 @@ def fbps(cookies: Sequence[str]) -> list[str | None]:
 
 def addresses(values: Sequence[str]) -> list[str | None]:
     """The clicks' IP addresses."""
-    found: list[str | None] = []
-    for value in values:
-        try:
+    return [*values] if _addresses(values) else [value if _addresses([value]) else None for value in values]
+
+
+def _addresses(values: Sequence[str]) -> bool:
+    try:
+        for value in values:
             inet_pton(AF_INET6 if ":" in value else AF_INET, value)
-        except (OSError, ValueError):
-            found.append(None)
-        else:
-            found.append(value)
-    return found
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 @lru_cache(maxsize=4096)
@@ -139,10 +156,10 @@ def token(value: str) -> str | None:
     return value
 
 
-def pages(urls: list[str]) -> list[str | None]:
+def pages(urls: Sequence[str]) -> list[str | None]:
     """The pages of the clicks: absolute http(s) URLs; None when not known."""
     # No space in any of them, and each begins as it must, as few do in different ways.
-    if "\n".join(urls).split() == urls and all(map(_is_page, {url[:9] for url in urls})):
+    if _words("\n".join(urls), len(urls)) and all(map(_is_page, {url[:9] for url in urls})):
         return [*urls]
     return [url if _PAGE(url) else None for url in urls]
 

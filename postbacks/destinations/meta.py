@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import repeat
 from typing import Any
 
 import msgspec
@@ -15,7 +16,7 @@ import msgspec
 from postbacks.destinations import matching
 from postbacks.destinations.base import Item, Kind, Service, Told
 from postbacks.destinations.mapping import Names, words
-from postbacks.destinations.pixel import Config, Pixel, Seen, Worth, by_status, document, pointed_at, posted
+from postbacks.destinations.pixel import Config, Pixel, Seen, Worth, by_status, document, pointed_at, posted, require
 from postbacks.egress import Answer, Request
 from postbacks.schema import ConfigError, convert
 from postbacks.verdicts import Verdict
@@ -91,27 +92,17 @@ class Meta(Pixel):
         clicks = matching.fbcs(facts["_fbc"], facts["fbclid"], facts["_click_ms"], now)
         browsers = matching.fbps(facts["_fbp"])
         countries = map(matching.hashed_country, facts["country"])
-        made: list[msgspec.Struct] = []
-        columns = zip(told.event_ids, *seen, clicks, browsers, countries, strict=True)
-        for place, (event_id, name, at, worth, ip, agent, ecid, page, referrer, fbc, fbp, country) in enumerate(
-            columns
-        ):
-            if name is None:
-                continue
-            if not agent:
-                words = "no user agent is known of the click, and Meta needs it for website events"
-                refused[place] = Verdict("permanent", words)
-            # The rest, alone or with one another, matches nobody; a batch with such an event is refused (capi spec 1.5).
-            elif not (ip or fbc or fbp or ecid):
-                words = "nothing is known of the click that Meta could match a person by"
-                refused[place] = Verdict("permanent", words)
-            elif not page:
-                words = "no page is known of the click, and Meta needs one for website events"
-                refused[place] = Verdict("permanent", words)
-            else:
-                user = User(ip, agent, fbc, fbp, ecid, country)
-                made.append(Event(name, at, event_id, "website", page, referrer, user, worth))
-        return made
+        require(refused, "no user agent is known of the click, and Meta needs it for website events", seen.agents)
+        # The rest, alone or with one another, matches nobody; a batch with such an event is refused (capi spec 1.5).
+        words = "nothing is known of the click that Meta could match a person by"
+        require(refused, words, seen.addresses, clicks, browsers, seen.external_ids)
+        require(refused, "no page is known of the click, and Meta needs one for website events", seen.pages)
+        users = map(User, seen.addresses, seen.agents, clicks, browsers, seen.external_ids, countries)
+        return [
+            *map(
+                Event, seen.names, seen.times, told.event_ids, repeat("website"), seen.pages, seen.referrers, users, seen.worths
+            )
+        ]  # fmt: skip
 
     def envelope(self) -> Request:
         """The request without events. The token comes first in the body, where the log's excerpt is masked."""

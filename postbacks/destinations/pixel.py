@@ -125,7 +125,7 @@ class Pixel(Batching):
 
     @abstractmethod
     def events(self, told: Told, seen: Seen, now: float, refused: dict[int, Verdict]) -> list[msgspec.Struct]:
-        """The events of `data` that have a name; those that cannot be sent are added to `refused` instead."""
+        """The events of `data`, one for each, those not to be sent included; what lacks something is added to `refused`."""
 
     def screen(self, item: Item, now: datetime) -> Verdict | None:
         """What is switched off is skipped; what the platform is known to refuse is refused here, with the reason."""
@@ -156,7 +156,8 @@ class Pixel(Batching):
             matching.pages(facts["_landing_url"]),
             list(map(matching.referrer, facts["_referrer"])),
         )  # fmt: skip
-        return self.events(told, seen, now, refused)
+        made = self.events(told, seen, now, refused)
+        return [event for place, event in enumerate(made) if place not in refused] if refused else made
 
     def harmless(self, told: Told) -> bool:
         """Whether no page, agent or id of these holds our token, or what looks like a secret."""
@@ -216,6 +217,14 @@ class Pixel(Batching):
         if worth is None:
             return Verdict("permanent", f"{course.name} needs an amount, and this event has none")
         return Verdict("permanent", "the amount is negative: nothing was bought")
+
+
+def require(refused: dict[int, Verdict], words: str, *known: Sequence[object]) -> None:
+    """Refuse, with these words, the events of which none of these lists, side by side, knows anything."""
+    if not any(map(all, known)):
+        for place, facts in enumerate(zip(*known, strict=True)):
+            if not any(facts):
+                refused.setdefault(place, Verdict("permanent", words))
 
 
 def posted(url: str, headers: Mapping[str, str], fields: Mapping[str, str]) -> Request:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
 from typing import Any
 from urllib.parse import quote
 
@@ -12,7 +13,7 @@ import msgspec
 from postbacks.destinations import matching
 from postbacks.destinations.base import Item, Kind, Service, Told
 from postbacks.destinations.mapping import Names, words
-from postbacks.destinations.pixel import Config, Pixel, Seen, Worth, by_status, document, pointed_at, posted
+from postbacks.destinations.pixel import Config, Pixel, Seen, Worth, by_status, document, pointed_at, posted, require
 from postbacks.egress import Answer, Request
 from postbacks.schema import ConfigError, convert
 from postbacks.verdicts import Verdict, parse_retry_after
@@ -78,24 +79,19 @@ class Snapchat(Pixel):
         facts = told.facts
         clicks, browsers = (map(matching.token, facts[name]) for name in ("sccid", "_scid"))
         countries = map(matching.hashed_country, facts["country"])
-        made: list[msgspec.Struct] = []
-        columns = zip(told.event_ids, *seen, clicks, browsers, countries, strict=True)
-        for place, (event_id, name, at, worth, ip, agent, ecid, page, _, sccid, scid, country) in enumerate(columns):
-            if name is None:
-                continue
-            if not (ip and agent):
-                words = "Snapchat needs the click's address and user agent, and they are not known"
-                refused[place] = Verdict("permanent", words)
-            elif not page:
-                words = "no page is known of the click, and Snapchat needs one for web events"
-                refused[place] = Verdict("permanent", words)
-            else:
-                if worth is not None and name in self.purchases:
-                    # Deduplicates purchases for 30 days (capi spec 3.6).
-                    worth = Worth(worth.value, worth.currency, event_id)
-                user = User(ip, agent, sccid, scid, ecid, country)
-                made.append(Event(name, at, event_id, "WEB", page, user, worth))
-        return made
+        words = "Snapchat needs the click's address and user agent, and they are not known"
+        require(refused, words, seen.addresses)
+        require(refused, words, seen.agents)
+        require(refused, "no page is known of the click, and Snapchat needs one for web events", seen.pages)
+        worths: Iterable[Worth | None] = seen.worths
+        if not self.purchases.isdisjoint(seen.names):
+            worths = map(self._ordered, seen.names, seen.worths, told.event_ids)
+        users = map(User, seen.addresses, seen.agents, clicks, browsers, seen.external_ids, countries)
+        return [*map(Event, seen.names, seen.times, told.event_ids, repeat("WEB"), seen.pages, users, worths)]
+
+    def _ordered(self, name: str | None, worth: Worth | None, event_id: str) -> Worth | None:
+        """With the order id that Snapchat deduplicates purchases by for 30 days (capi spec 3.6)."""
+        return worth if worth is None or name not in self.purchases else Worth(worth.value, worth.currency, event_id)
 
     def envelope(self) -> Request:
         """The request without events. Snapchat takes its token in the URL only; logs show it masked."""

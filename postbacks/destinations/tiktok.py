@@ -11,7 +11,7 @@ import msgspec
 from postbacks.destinations import matching
 from postbacks.destinations.base import Item, Kind, Service, Told
 from postbacks.destinations.mapping import Names, words
-from postbacks.destinations.pixel import Config, Pixel, Seen, Worth, by_status, document, pointed_at, posted
+from postbacks.destinations.pixel import Config, Pixel, Seen, Worth, by_status, document, pointed_at, posted, require
 from postbacks.egress import Answer, Request
 from postbacks.schema import convert
 from postbacks.verdicts import Verdict
@@ -83,25 +83,14 @@ class TikTok(Pixel):
     def events(self, told: Told, seen: Seen, now: float, refused: dict[int, Verdict]) -> list[msgspec.Struct]:
         """The events, those left out that TikTok is known to refuse, or could match to nobody."""
         facts = told.facts
-        clicks, browsers = (map(matching.token, facts[name]) for name in ("ttclid", "_ttp"))
+        clicks, browsers = ([*map(matching.token, facts[name])] for name in ("ttclid", "_ttp"))
         countries = map(matching.country, facts["country"])
-        made: list[msgspec.Struct] = []
-        columns = zip(told.event_ids, *seen, clicks, browsers, countries, strict=True)
-        for place, (event_id, name, at, worth, ip, agent, ecid, page, referrer, ttclid, ttp, country) in enumerate(
-            columns
-        ):
-            if name is None:
-                continue
-            if not (ttclid or ttp or ecid or ip):
-                words = "nothing is known of the click that TikTok could match a person by"
-                refused[place] = Verdict("permanent", words)
-            elif not page:
-                words = "no page is known of the click, and TikTok needs one for web events"
-                refused[place] = Verdict("permanent", words)
-            else:
-                user = User(ttclid, ttp, ecid, ip, agent, country)
-                made.append(Event(name, at, event_id, user, Page(page, referrer), worth))
-        return made
+        words = "nothing is known of the click that TikTok could match a person by"
+        require(refused, words, clicks, browsers, seen.external_ids, seen.addresses)
+        require(refused, "no page is known of the click, and TikTok needs one for web events", seen.pages)
+        users = map(User, clicks, browsers, seen.external_ids, seen.addresses, seen.agents, countries)
+        pages = map(Page, seen.pages, seen.referrers)
+        return [*map(Event, seen.names, seen.times, told.event_ids, users, pages, seen.worths)]
 
     def envelope(self) -> Request:
         """The request without events."""
