@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 from datetime import UTC, datetime
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -68,7 +69,7 @@ async def run(options: argparse.Namespace, database_url: str, receiver_url: str,
             ("postback", "message_received", options.events),
         ):
             await fill(pool, event_type, number, count)
-            rounds[kind].append(await measured(lambda: dispatched(pool, config), count))
+            rounds[kind].append(await measured(partial(dispatched, pool, config, count), count))
     states = await pool.fetch("SELECT destination_id, state, count(*) FROM deliveries GROUP BY 1, 2 ORDER BY 1, 2")
     await pool.close()
     figures: dict[str, Any] = {

@@ -74,13 +74,23 @@ async def bare_loop(url: str, events: int, concurrency: int) -> None:
         await asyncio.gather(*(sender() for _ in range(concurrency)))
 
 
-async def dispatched(pool: postgres.Pool, config: DispatcherConfig) -> None:
-    """Run a dispatcher until nothing waits."""
-    stop = asyncio.Event()
+async def dispatched(pool: postgres.Pool, config: DispatcherConfig, events: int) -> None:
+    """Run a dispatcher until so many have been tried and nothing waits."""
+    stop, all_tried = asyncio.Event(), asyncio.Event()
+    left = events
+
+    def observe(_kind: str, outcomes: list[str], _seconds: float) -> None:
+        nonlocal left
+        left -= len(outcomes)
+        if left <= 0:
+            all_tried.set()
+
+    config = msgspec.structs.replace(config, observe=observe)
     task = asyncio.create_task(run_dispatcher(pool, config=config, wake=asyncio.Event(), stop=stop))
-    async with pool.acquire() as connection:  # asking is not the dispatcher's work: it is to cost as little as can be
+    await all_tried.wait()  # asking the database meanwhile is not the dispatcher's work
+    async with pool.acquire() as connection:
         while await connection.fetchval("SELECT EXISTS (SELECT FROM deliveries WHERE state = 'waiting')"):  # noqa: ASYNC110
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.02)
     stop.set()
     await task
 
@@ -118,7 +128,7 @@ async def run(options: argparse.Namespace, database_url: str, url: str) -> dict[
     for number in range(options.rounds):
         await fill(pool, number, per_destination)
         bare = await measured(lambda: bare_loop(url, sent, options.concurrency), sent)
-        ours = await measured(lambda: dispatched(pool, config), sent)
+        ours = await measured(lambda: dispatched(pool, config, sent), sent)
         rounds.append((bare, ours))
     delivered = await pool.fetchval("SELECT count(*) FROM deliveries WHERE state = 'delivered'")
     logged = await pool.fetchval("SELECT count(*) FROM attempts")

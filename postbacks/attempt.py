@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import groupby
 
 import msgspec
 import structlog
 
-from postbacks.chunk import Claimed
+from postbacks.chunk import Claimed, Keys
 from postbacks.destinations.base import Destination, Item
 from postbacks.egress import Answer, Egress, Request, SendFailure
 from postbacks.queue import Finished, Taken
@@ -134,27 +135,32 @@ def _each(head: str, events: Sequence[str]) -> Iterator[str]:
         yield storable(f"{head}event {number} of {len(events)}: {body}", URL_CAP + 8 * BODY_CAP)
 
 
-def taken(tried: Tried, destination_id: str, keys: bytes) -> Taken:
+def taken(tried: Tried, destination_id: str, keys: Sequence[Keys]) -> Taken:
     """What an attempt means for a batch it found taken whole."""
     verdict = tried.verdicts[0]
     return Taken(
-        destination_id, len(tried.verdicts), keys, verdict.outcome, verdict.words, tried.started_at, tried.duration_ms,
+        destination_id, len(tried.verdicts), msgspec.json.encode(keys), verdict.outcome, verdict.words, tried.started_at, tried.duration_ms,
         tried.head, tried.events, BODY_CAP, tried.status_code, tried.answer,
     )  # fmt: skip
 
 
-def keys(claims: Sequence[Claimed]) -> bytes:
-    """The keys of deliveries, as `Taken` has them."""
-    return msgspec.json.encode([(one.event_id, one.day, one.lease_token, one.attempts + 1) for one in claims])
+def keys(claims: Sequence[Claimed]) -> list[Keys]:
+    """The keys of deliveries, in their order."""
+    leases = [(lease, [*some]) for lease, some in groupby(claims, lambda one: (one.day, one.lease_token))]
+    return [Keys(*lease, [one.event_id for one in some], [one.attempts + 1 for one in some]) for lease, some in leases]
 
 
 def apart(batch: Taken) -> list[Finished]:
     """The same, delivery by delivery."""
     decision = RetryDecision("delivered", 0.0, True, batch.words)
-    found = msgspec.json.decode(batch.keys, type=list[tuple[str, date, str, int]])
+    claims = [
+        Claimed(event_id, batch.destination_id, lease.day, attempt - 1, 0, lease.lease_token, 0.0, None)
+        for lease in msgspec.json.decode(batch.keys, type=list[Keys])
+        for event_id, attempt in zip(lease.event_ids, lease.attempts, strict=True)
+    ]
     return [
         Finished(
-            Claimed(event_id, batch.destination_id, day, attempt - 1, 0, token, 0.0, None),
+            claimed,
             decision,
             batch.outcome,
             batch.words,
@@ -164,7 +170,7 @@ def apart(batch: Taken) -> list[Finished]:
             batch.status_code,
             batch.answer,
         )
-        for (event_id, day, token, attempt), request in zip(found, _each(batch.head, texts(batch.events)), strict=True)
+        for claimed, request in zip(claims, _each(batch.head, texts(batch.events)), strict=True)
     ]
 
 

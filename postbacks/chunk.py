@@ -27,6 +27,15 @@ class Claimed(msgspec.Struct, frozen=True, gc=False):
     ambiguous_at: datetime | None = None
 
 
+class Keys(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Deliveries of a destination, side by side: what says which they are, and the number of the attempt at each."""
+
+    day: date
+    lease_token: str
+    event_ids: list[str]
+    attempts: list[int]
+
+
 class Columns(msgspec.Struct, frozen=True, array_like=True):
     """The deliveries of a chunk, each in the same place of every list. Times are Unix seconds.
 

@@ -124,12 +124,16 @@ WITH done AS (
 SELECT event_id, destination_id FROM settled;
 
 -- name: complete_batch
--- A batch that was taken whole: as `complete`, of deliveries that share everything but their key ($1: [event_id, day, lease_token,
--- attempt] each) and their part of the request ($4, a JSON array; $5 goes before each, $6 characters are kept).
+-- A batch that was taken whole: as `complete`, of deliveries that share everything but their key ($1: [day, lease_token, event ids,
+-- attempts] of those leased together) and their part of the request ($4, a JSON array; $5 goes before each, $6 characters are kept).
 WITH done AS MATERIALIZED (
-    SELECT k.key ->> 0 AS event_id, (k.key ->> 1)::date AS day, k.key ->> 2 AS lease_token, (k.key ->> 3)::int AS attempt, k.place
-    FROM json_array_elements(convert_from($1::bytea, 'UTF8')::json) WITH ORDINALITY AS k (key, place)
+    SELECT one.event_id, (leased.keys ->> 0)::date AS day, leased.keys ->> 1 AS lease_token, one.attempt::int,
+        row_number() OVER (ORDER BY leased.number, one.place) AS place
+    FROM json_array_elements(convert_from($1::bytea, 'UTF8')::json) WITH ORDINALITY AS leased (keys, number),
+        ROWS FROM (json_array_elements_text(leased.keys -> 2), json_array_elements_text(leased.keys -> 3))
+            WITH ORDINALITY AS one (event_id, attempt, place)
     ORDER BY event_id
+    LIMIT $2::int -- all of them: for the planner, who would expect ten thousand, and scan the table
 ), settled AS (
     UPDATE deliveries d
     SET state = 'delivered', attempts = d.attempts + 1, lease_until = NULL, lease_token = NULL, finished_at = now(), verdict = $12

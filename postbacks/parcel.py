@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import compress
 from typing import overload
 
 import msgspec
 
 from postbacks.batches import beyond_dedup
-from postbacks.chunk import Chunk, Claimed, Columns
+from postbacks.chunk import Chunk, Claimed, Columns, Keys
 from postbacks.destinations.base import Batching, Item, sealed
 from postbacks.egress import Request
 from postbacks.verdicts import Verdict
@@ -21,7 +22,7 @@ class Parcel(Sequence[Item]):
     """The events of some chunks that one request tells, in its order. `keys` are theirs, as `Taken` has them."""
 
     def __init__(
-        self, chunks: Sequence[Chunk], refused: dict[tuple[int, int], Verdict], request: Request, keys: bytes
+        self, chunks: Sequence[Chunk], refused: dict[tuple[int, int], Verdict], request: Request, keys: list[Keys]
     ) -> None:
         self.request = request
         self.keys = keys
@@ -59,7 +60,8 @@ class Parcel(Sequence[Item]):
 def pack(destination: Batching, chunks: Sequence[Chunk], now: datetime) -> Parcel:
     """Write what is to be sent of these chunks."""
     envelope = destination.envelope()
-    body, keys = bytearray((envelope.body or b"") + b"[]"), bytearray(b"[]")
+    body = bytearray((envelope.body or b"") + b"[]")
+    keys: list[Keys] = []
     refused: dict[tuple[int, int], Verdict] = {}
     harmless = True
     seconds = now.timestamp()
@@ -69,21 +71,14 @@ def pack(destination: Batching, chunks: Sequence[Chunk], now: datetime) -> Parce
         not_sent = _beyond_dedup(destination, columns, now)
         written = destination.write(told, seconds, not_sent)
         harmless = harmless and destination.harmless(told)
-        own = _keys(chunk, columns)
+        event_ids, attempts = columns.event_ids, [before + 1 for before in columns.attempts]
         if not_sent:
             refused |= {(number, place): verdict for place, verdict in not_sent.items()}
-            own = [key for place, key in enumerate(own) if place not in not_sent]
+            sent = [place not in not_sent for place in range(len(event_ids))]
+            event_ids, attempts = [*compress(event_ids, sent)], [*compress(attempts, sent)]
+        keys.append(Keys(chunk.day, chunk.lease_token, event_ids, attempts))
         _append(body, written)
-        _append(keys, own)
-    return Parcel(chunks, refused, sealed(envelope, body, harmless=harmless), bytes(keys))
-
-
-def _keys(chunk: Chunk, columns: Columns) -> list[tuple[str, str, str, int]]:
-    day, token = chunk.day.isoformat(), chunk.lease_token
-    return [
-        (event_id, day, token, attempts + 1)
-        for event_id, attempts in zip(columns.event_ids, columns.attempts, strict=True)
-    ]
+    return Parcel(chunks, refused, sealed(envelope, body, harmless=harmless), keys)
 
 
 def _beyond_dedup(destination: Batching, columns: Columns, now: datetime) -> dict[int, Verdict]:

@@ -54,7 +54,7 @@ class User(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 class Page(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """`page`: where the click was made."""
 
-    url: str
+    url: str | None  # events without one are refused
     referrer: str | None = None
 
 

@@ -35,7 +35,7 @@ async def leased(pool: Pool, count: int = 3) -> list[Claimed]:
 
 def taken(claims: list[Claimed], events: list[object]) -> Taken:
     return Taken(
-        "meta", len(claims), keys(claims), "delivered", "Meta received them", STARTED, 12, HEAD, msgspec.json.encode(events), 40,
+        "meta", len(claims), msgspec.json.encode(keys(claims)), "delivered", "Meta received them", STARTED, 12, HEAD, msgspec.json.encode(events), 40,
         200, "{}",
     )  # fmt: skip
 
@@ -97,6 +97,17 @@ async def test_what_is_written_of_a_batch_is_what_would_be_written_one_by_one(po
     assert {(*tuple(row)[:5], row["finished_at"] is None) for row in states} == {
         ("delivered", 1, 0, None, "Meta received them", False)
     }
+
+
+async def test_a_batch_of_two_leases_is_written_in_its_order(pool: Pool) -> None:
+    claims = await leased(pool, 3)
+    await enqueue_all(pool, [event(n, event_type="new_subscriber", facts=FACTS) for n in (3, 4)])
+    claims += [claimed for chunk in await Queue(pool).claim({"meta": 2}, 60.0) for claimed in chunk.claims()]
+    assert len({claimed.lease_token for claimed in claims}) == 2
+    claims = [claims[n] for n in (3, 0, 4, 2, 1)]
+    assert await Queue(pool).complete_batch(taken(claims, [f"number {n}" for n in range(5)])) == 5
+    rows = {row["event_id"]: row["request"] for row in await pool.fetch("SELECT event_id, request FROM attempts")}
+    assert rows == {claimed.event_id: f"{HEAD}event {n + 1} of 5: number {n}" for n, claimed in enumerate(claims)}
 
 
 async def test_a_lost_lease_is_left_to_its_holder_and_the_attempt_logged(pool: Pool) -> None:
