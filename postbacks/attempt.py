@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from itertools import groupby
 
 import msgspec
 import structlog
@@ -135,7 +134,7 @@ def _each(head: str, events: Sequence[str]) -> Iterator[str]:
         yield storable(f"{head}event {number} of {len(events)}: {body}", URL_CAP + 8 * BODY_CAP)
 
 
-def taken(tried: Tried, destination_id: str, keys: Sequence[Keys]) -> Taken:
+def taken(tried: Tried, destination_id: str, keys: Keys) -> Taken:
     """What an attempt means for a batch it found taken whole."""
     verdict = tried.verdicts[0]
     return Taken(
@@ -144,19 +143,20 @@ def taken(tried: Tried, destination_id: str, keys: Sequence[Keys]) -> Taken:
     )  # fmt: skip
 
 
-def keys(claims: Sequence[Claimed]) -> list[Keys]:
+def keys(claims: Sequence[Claimed]) -> Keys:
     """The keys of deliveries, in their order."""
-    leases = [(lease, [*some]) for lease, some in groupby(claims, lambda one: (one.day, one.lease_token))]
-    return [Keys(*lease, [one.event_id for one in some], [one.attempts + 1 for one in some]) for lease, some in leases]
+    found = Keys()
+    for one in claims:
+        found.add(one.day, one.lease_token, [one.event_id], [one.attempts + 1])
+    return found
 
 
 def apart(batch: Taken) -> list[Finished]:
     """The same, delivery by delivery."""
     decision = RetryDecision("delivered", 0.0, True, batch.words)
     claims = [
-        Claimed(event_id, batch.destination_id, lease.day, attempt - 1, 0, lease.lease_token, 0.0, None)
-        for lease in msgspec.json.decode(batch.keys, type=list[Keys])
-        for event_id, attempt in zip(lease.event_ids, lease.attempts, strict=True)
+        Claimed(event_id, batch.destination_id, day, attempt - 1, 0, lease_token, 0.0, None)
+        for event_id, attempt, day, lease_token in msgspec.json.decode(batch.keys, type=Keys).each()
     ]
     return [
         Finished(

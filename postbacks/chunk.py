@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 
 import msgspec
@@ -27,13 +27,28 @@ class Claimed(msgspec.Struct, frozen=True, gc=False):
     ambiguous_at: datetime | None = None
 
 
-class Keys(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Deliveries of a destination, side by side: what says which they are, and the number of the attempt at each."""
+class Keys(msgspec.Struct, array_like=True):
+    """Which deliveries of a destination, side by side, and the number of the attempt at each. `places`: of their leases in `leases`,
+    each a day and a token.
+    """
 
-    day: date
-    lease_token: str
-    event_ids: list[str]
-    attempts: list[int]
+    event_ids: list[str] = []
+    attempts: list[int] = []
+    places: list[int] = []
+    leases: list[tuple[date, str]] = []
+
+    def add(self, day: date, lease_token: str, event_ids: list[str], attempts: list[int]) -> None:
+        """Add some that were leased together."""
+        if not self.leases or self.leases[-1] != (day, lease_token):
+            self.leases.append((day, lease_token))
+        self.event_ids += event_ids
+        self.attempts += attempts
+        self.places += [len(self.leases) - 1] * len(event_ids)
+
+    def each(self) -> Iterator[tuple[str, int, date, str]]:
+        """Event id, attempt, day and lease token of each."""
+        for event_id, attempt, place in zip(self.event_ids, self.attempts, self.places, strict=True):
+            yield event_id, attempt, *self.leases[place]
 
 
 class Columns(msgspec.Struct, frozen=True, array_like=True):

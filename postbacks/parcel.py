@@ -22,7 +22,7 @@ class Parcel(Sequence[Item]):
     """The events of some chunks that one request tells, in its order. `keys` are theirs, as `Taken` has them."""
 
     def __init__(
-        self, chunks: Sequence[Chunk], refused: dict[tuple[int, int], Verdict], request: Request, keys: list[Keys]
+        self, chunks: Sequence[Chunk], refused: dict[tuple[int, int], Verdict], request: Request, keys: Keys
     ) -> None:
         self.request = request
         self.keys = keys
@@ -61,7 +61,7 @@ def pack(destination: Batching, chunks: Sequence[Chunk], now: datetime) -> Parce
     """Write what is to be sent of these chunks."""
     envelope = destination.envelope()
     body = bytearray((envelope.body or b"") + b"[]")
-    keys: list[Keys] = []
+    keys = Keys()
     refused: dict[tuple[int, int], Verdict] = {}
     harmless = True
     seconds = now.timestamp()
@@ -76,7 +76,7 @@ def pack(destination: Batching, chunks: Sequence[Chunk], now: datetime) -> Parce
             refused |= {(number, place): verdict for place, verdict in not_sent.items()}
             sent = [place not in not_sent for place in range(len(event_ids))]
             event_ids, attempts = [*compress(event_ids, sent)], [*compress(attempts, sent)]
-        keys.append(Keys(chunk.day, chunk.lease_token, event_ids, attempts))
+        keys.add(chunk.day, chunk.lease_token, event_ids, attempts)
         _append(body, written)
     return Parcel(chunks, refused, sealed(envelope, body, harmless=harmless), keys)
 

@@ -50,7 +50,7 @@ class Finished(msgspec.Struct, frozen=True):
 class Taken(msgspec.Struct, frozen=True):
     """A batch that was taken whole: every one of its deliveries fared as this attempt at it did.
 
-    `keys`: of all of them, in order, a JSON array of `Keys`; the deliveries themselves, with all the facts they bring, are not
+    `keys`: of all of them, in order, `Keys` as JSON; the deliveries themselves, with all the facts they bring, are not
     kept until they are written. `events`: what was sent of each, likewise; `head`: what goes before each in
     the log; `longest`: characters of one that are kept. Texts hold no secrets.
     """

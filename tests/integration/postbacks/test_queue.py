@@ -94,7 +94,7 @@ async def test_settling_looks_its_rows_up_by_key(backlog: Pool) -> None:
 async def test_settling_a_batch_looks_its_rows_up_by_key(backlog: Pool) -> None:
     await backlog.execute("ANALYZE deliveries")
     today = datetime.now(UTC).date()
-    keys = json.dumps([[str(today), "t", [f"evt-{n}" for n in range(1, 500)], [1] * 499]]).encode()
+    keys = json.dumps([[f"evt-{n}" for n in range(1, 500)], [1] * 499, [0] * 499, [[str(today), "t"]]]).encode()
     events = json.dumps([{"event_id": f"evt-{n}"} for n in range(1, 500)]).encode()
     nodes = await plan(
         backlog, SQL["complete_batch"], keys, 499, "busy", events, "", 1024, datetime.now(UTC), 1, 200, "", "delivered", "",

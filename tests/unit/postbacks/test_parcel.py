@@ -91,12 +91,7 @@ def test_it_says_and_refuses_what_events_alone_would(platform: str, rows: list[A
     assert parcel.refused() == refused
     assert parcel.claims() == sendable
     assert len(parcel) == len(sendable)
-    keyed = [
-        (event_id, lease.day, lease.lease_token, attempt)
-        for lease in parcel.keys
-        for event_id, attempt in zip(lease.event_ids, lease.attempts, strict=True)
-    ]
-    assert keyed == [(one.event_id, one.day, one.lease_token, one.attempts + 1) for one in sendable]
+    assert [*parcel.keys.each()] == [(one.event_id, one.attempts + 1, one.day, one.lease_token) for one in sendable]
     if sendable:
         one_by_one = destination.render([one.item for one in sendable if one.item is not None])
         assert parcel.request.body == one_by_one.body
@@ -135,8 +130,7 @@ def test_one_event_that_looks_like_a_secret_has_the_whole_batch_masked(changes: 
 def test_a_batch_of_nothing_but_refusals_tells_nothing() -> None:
     destination = pixel("meta")
     parcel = pack(destination, chunks(destination, [item("message_received")] * 3, 2), NOW)
-    assert (len(parcel), parcel.claims()) == (0, [])
-    assert not any(lease.event_ids for lease in parcel.keys)
+    assert (len(parcel), parcel.claims(), [*parcel.keys.each()]) == (0, [], [])
     off = Verdict("skipped", "message_received is off on this connection")
     assert [verdict for _, verdict in parcel.refused()] == [off] * 3
 
