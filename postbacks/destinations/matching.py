@@ -125,7 +125,7 @@ def fbps(cookies: Sequence[str]) -> list[str | None]:
     """Meta's browser ids from its cookies."""
     lines = "\n".join((*cookies, ""))
     if lines.count("\n") == len(cookies) and _FBPS(lines):
-        return [cookie or None for cookie in cookies]
+        return [*cookies] if all(cookies) else [cookie or None for cookie in cookies]
     return [cookie if _FBP(cookie) else None for cookie in cookies]
 
 

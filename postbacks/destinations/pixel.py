@@ -172,12 +172,13 @@ class Pixel(Batching):
         latest = self.oldest - MARGIN_SECONDS
         courses = self._courses
         amounts = told.facts["amount_gross"]
-        types = set(told.event_types)
+        types, prices = set(told.event_types), set(amounts)
         only = courses.get(types.pop()) if len(types) == 1 and not refused else None
-        if only is not None and now - min(told.occurred) <= latest and all(map(only.takes, set(amounts))):
-            # Most chunks are of one type, clicks above all, with nothing to refuse.
+        if only is not None and now - min(told.occurred) <= latest and all(map(only.takes, prices)):
+            # Most chunks are of one type, clicks above all, with nothing to refuse, and there are few prices.
             names = [only.name] * len(amounts)
-            worths = [*map(worth_of, amounts)] if only.with_value else [None] * len(amounts)
+            each = {price: worth_of(price) if only.with_value else None for price in prices}
+            worths = [*map(each.__getitem__, amounts)]
         else:
             columns = told.event_types, told.facts["purchase"], told.occurred, amounts
             for event_type, purchase, at, gross in zip(*columns, strict=True):

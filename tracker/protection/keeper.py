@@ -11,7 +11,7 @@ from tracker.management.services import Services
 from tracker.protection.erasure import sweep_due
 from tracker.protection.retention import anonymise, retain
 from tracker.secrets import SealError
-from tracker.stores.postgres import AWAY
+from tracker.stores.postgres import AWAY, locked
 from tracker.waiting import wait_any
 
 log = structlog.get_logger()
@@ -39,15 +39,11 @@ async def run_protection(services: Services, *, stop: asyncio.Event) -> None:
 
 async def keep(services: Services, *, hourly: bool, daily: bool) -> bool:
     """One look; False when another process is at it. Raises what the stores raise, SealError."""
-    async with services.pool.acquire() as connection:
-        if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", KEEPER_LOCK):
-            return False
-        try:
+    async with services.pool.acquire() as connection, locked(connection, KEEPER_LOCK) as held:
+        if held:
             await sweep_due(services)
             if hourly:
                 await anonymise(services.pool, services.settings)
             if daily:
                 await retain(services.pool, services.settings)
-        finally:
-            await connection.execute("SELECT pg_advisory_unlock($1)", KEEPER_LOCK)
-    return True
+    return held

@@ -15,7 +15,7 @@ import asyncpg
 import structlog
 
 from tracker.recorder import ulids
-from tracker.stores.postgres import Connection
+from tracker.stores.postgres import Connection, locked
 
 log = structlog.get_logger()
 
@@ -54,10 +54,10 @@ async def ensure(connection: Connection, today: date | None = None) -> list[str]
 
     Does nothing while another process is at it. Raises asyncpg errors and OSError when PostgreSQL is away.
     """
-    if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", PARTITIONS_LOCK):
-        return []
-    made = []
-    try:
+    made: list[str] = []
+    async with locked(connection, PARTITIONS_LOCK) as held:
+        if not held:
+            return made
         for partition in wanted(today or datetime.now(UTC).date()):
             if await connection.fetchval("SELECT to_regclass($1)", partition.name):
                 continue
@@ -66,8 +66,6 @@ async def ensure(connection: Connection, today: date | None = None) -> list[str]
                     made.append(partition.name)
             except (asyncpg.LockNotAvailableError, asyncpg.QueryCanceledError) as error:
                 log.warning("partitions.busy", partition=partition.name, error=type(error).__name__)
-    finally:
-        await connection.execute("SELECT pg_advisory_unlock($1)", PARTITIONS_LOCK)
     return made
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +35,37 @@ async def _init_connection(connection: Any) -> None:
         )
 
 
+async def _keep(_connection: Any) -> None:
+    """Nothing is reset between uses, which would cost a question to the server for each: nothing of ours outlives its transaction but
+    the locks of `locked`. A transaction left open has been rolled back already.
+    """
+
+
+@asynccontextmanager
+async def locked(connection: Connection, key: int, *, wait: bool = False) -> AsyncIterator[bool]:
+    """Hold an advisory lock of the session; without `wait` it yields False where another session holds it.
+
+    A connection that may still hold it afterwards, as it broke or was cancelled then, is closed: that gives it back.
+    """
+    held = False
+    try:
+        if wait:
+            await connection.execute("SELECT pg_advisory_lock($1)", key)
+        held = wait or await connection.fetchval("SELECT pg_try_advisory_lock($1)", key)
+    except BaseException:
+        connection.terminate()
+        raise
+    try:
+        yield held
+    finally:
+        if held:
+            try:
+                await connection.execute("SELECT pg_advisory_unlock($1)", key)
+            except BaseException:
+                connection.terminate()
+                raise
+
+
 def _encode_json(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
@@ -55,6 +88,7 @@ async def open_pool(url: str, *, max_size: int = 10, command_timeout: float = 30
                 max_size=max_size,
                 command_timeout=command_timeout,
                 init=_init_connection,
+                reset=_keep,
                 server_settings=settings,
             )
         except (asyncpg.InvalidPasswordError, asyncpg.InvalidCatalogNameError) as error:
@@ -84,8 +118,7 @@ def migrations() -> list[tuple[int, str, str]]:
 
 async def migrate(connection: Connection) -> list[str]:
     """Apply what is missing, each migration in its own transaction, under an advisory lock. Returns the names applied."""
-    await connection.execute("SELECT pg_advisory_lock($1)", MIGRATION_LOCK)
-    try:
+    async with locked(connection, MIGRATION_LOCK, wait=True):
         await connection.execute(
             "CREATE TABLE IF NOT EXISTS schema_migrations"
             " (number integer PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
@@ -106,5 +139,3 @@ async def migrate(connection: Connection) -> list[str]:
                 await connection.execute("INSERT INTO schema_migrations (number, name) VALUES ($1, $2)", number, name)
             applied.append(f"{number:04d}_{name}")
         return applied
-    finally:
-        await connection.execute("SELECT pg_advisory_unlock($1)", MIGRATION_LOCK)
