@@ -1,7 +1,7 @@
 """Ad platform events per second: the dispatcher's batches against a platform with the real rules, and against GET postbacks.
 
 `python -m loadtests.pixel_rate [--rounds 3] [--events 10000]` starts an embedded PostgreSQL, the fake ad platforms and a sink (each in a
-process of its own), delivers so many events to a postback URL and five times as many to a Meta pixel, which cost less, from outbox
+process of its own), delivers so many events to a postback URL and ten times as many to a Meta pixel, which cost less, from outbox
 rows to settled and logged, and prints one JSON line. `per_core` is events per CPU second of this process alone.
 """
 
@@ -28,7 +28,7 @@ from tracker.garbage import relax_collector
 from tracker.stores import postgres
 
 BATCH = 1000
-MORE = 5  # events of a pixel for each postback: a round of as many would be over before it has begun, and tell what beginning costs
+MORE = 10  # events of a pixel for each postback: a round of as many would be over before it has begun, and tell what beginning costs
 
 
 async def fill(pool: postgres.Pool, event_type: str, number: int, count: int) -> None:
