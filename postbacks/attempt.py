@@ -73,9 +73,8 @@ async def try_once(
         verdict = Verdict(failure.outcome, failure.words, overloaded=failure.overloaded, ambiguous=failure.ambiguous)
         verdicts = [verdict] * len(items)
     except Exception as error:
-        # A defect of ours must neither lose a delivery nor use up its attempts.
         log.exception("dispatcher: an attempt failed inside", event_ids=[item.event_id for item in items[:10]])
-        verdicts = [Verdict("ours", f"internal error ({type(error).__name__}); see the log")] * len(items)
+        verdicts = [internal(error)] * len(items)
     secrets, head = destination.secrets, ""
     events: bytes | memoryview = b""
     requests: tuple[str, ...] = ()
@@ -99,6 +98,11 @@ async def try_once(
         head,
         events,
     )
+
+
+def internal(error: Exception) -> Verdict:
+    """The verdict on what a defect of ours met: it must neither lose a delivery nor use up its attempts."""
+    return Verdict("ours", f"internal error ({type(error).__name__}); see the log")
 
 
 def describe(request: Request, secrets: Sequence[str]) -> str:

@@ -12,24 +12,31 @@ from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
 
 import msgspec
+import structlog
 
-from postbacks.attempt import Tried, try_once
+from postbacks.attempt import Tried, internal, try_once
 from postbacks.chunk import Claimed
 from postbacks.destinations.base import Destination
 from postbacks.egress import Egress
 from postbacks.verdicts import Verdict
 
+log = structlog.get_logger()
+
 
 def screen(
     destination: Destination, batch: Sequence[Claimed], now: datetime
 ) -> tuple[list[Claimed], list[tuple[Claimed, Verdict]]]:
-    """The deliveries to send, and those not to be sent, with why."""
+    """The deliveries to send, and those not to be sent, with why. Never raises: a defect of ours is the verdict `ours` on one."""
     sendable: list[Claimed] = []
     refused: list[tuple[Claimed, Verdict]] = []
     for claimed in batch:
         assert claimed.item is not None
         repeat = None if claimed.ambiguous_at is None else beyond_dedup(destination, claimed.ambiguous_at, now)
-        verdict = repeat or destination.screen(claimed.item, now)
+        try:
+            verdict = repeat or destination.screen(claimed.item, now)
+        except Exception as error:
+            log.exception("dispatcher: an event could not be screened", event_id=claimed.event_id)
+            verdict = internal(error)
         if verdict is None:
             sendable.append(claimed)
         else:

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from contextlib import aclosing
 from datetime import UTC, datetime
 
+import structlog
+
 from postbacks.attempt import Tried, keys, settle, taken, try_once, unsent
 from postbacks.batches import screen, send_split
 from postbacks.chunk import Chunk, Claimed, Lone
@@ -18,6 +20,8 @@ from postbacks.lane import Lane
 from postbacks.parcel import Parcel, pack
 from postbacks.retry import RetryPolicy
 from postbacks.verdicts import Verdict
+
+log = structlog.get_logger()
 
 Told = Callable[[str, list[str], float], None]  # of an attempt: the kind of destination, its outcomes, its seconds
 
@@ -40,8 +44,14 @@ class Sender:
         assert destination is not None
         if (len(batch) > 1 or len(batch[0]) > 1) and isinstance(destination, Batching):
             chunks = [chunk for chunk in batch if isinstance(chunk, Chunk)]
-            await self._send_parcel(lane, destination, pack(destination, chunks, datetime.now(UTC)))
-            return
+            try:
+                parcel = pack(destination, chunks, datetime.now(UTC))
+            except Exception:
+                # A defect of ours met one of these events. Screened one by one, it is found, and the others go out.
+                log.exception("dispatcher: a batch could not be written", destination_id=lane.destination_id)
+            else:
+                await self._send_parcel(lane, destination, parcel)
+                return
         claims = [claimed for chunk in batch for claimed in chunk.claims()]
         claims, refused = screen(destination, claims, datetime.now(UTC))
         self._refuse(refused)

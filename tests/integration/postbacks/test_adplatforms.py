@@ -130,6 +130,32 @@ async def test_one_event_only_the_platform_finds_bad_dies_alone(
     assert await pool.fetchval("SELECT max(attempt) FROM attempts") == 1
 
 
+@pytest.mark.parametrize("platform", PIXELS)
+async def test_one_event_that_we_have_a_defect_with_holds_up_no_other(
+    pool: Pool, ads: AdPlatforms, platform: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def defective(text: str) -> str | None:
+        if text == "ZQ":
+            raise ZeroDivisionError("of ours")
+        return text.lower()
+
+    monkeypatch.setattr("postbacks.destinations.matching.country", defective)
+    await connect(pool, platform)
+    events = [event(n) for n in range(300)]
+    events[123] = event(123, facts={"country": "ZQ"})
+    await enqueue_all(pool, events)
+    async with dispatching(pool, dispatcher_config(ads)):
+        await until(pool, "(SELECT count(*) FROM deliveries WHERE state = 'delivered') = 299")
+        await until(pool, "EXISTS (SELECT FROM attempts WHERE event_id = 'cnv-123')")
+    row = await pool.fetchrow(
+        "SELECT state, verdict, lease_token, attempts - uncharged AS charged FROM deliveries WHERE event_id = 'cnv-123'"
+    )
+    assert row is not None
+    assert tuple(row) == ("waiting", "internal error (ZeroDivisionError); see the log", None, 0)
+    assert {one.event_id for one in ads.events(platform)} == {f"cnv-{n}" for n in range(300)} - {"cnv-123"}
+    assert ads.violations() == []
+
+
 async def test_without_a_hint_the_bad_event_is_found_by_halving(
     pool: Pool, ads: AdPlatforms, monkeypatch: pytest.MonkeyPatch
 ) -> None:
