@@ -30,6 +30,7 @@ FAST = DispatcherConfig(
     idle_poll=0.02,
     lease_margin=1.0,
 )
+SETTLED = "NOT EXISTS (SELECT FROM deliveries WHERE state = 'waiting')"
 HAPPENED = datetime(2026, 1, 31, 13, 37, tzinfo=UTC)
 
 

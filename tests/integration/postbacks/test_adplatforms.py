@@ -13,12 +13,11 @@ from loadtests.emulators.adplatforms import AdPlatforms, running_adplatforms
 from postbacks.events import Event
 from postbacks.replay import replay_range
 from postbacks.retry import RetryPolicy
-from tests.integration.postbacks.scene import FAST, dispatching, enqueue_all, states, until
+from tests.integration.postbacks.scene import FAST, SETTLED, dispatching, enqueue_all, states, until
 from tests.unit.postbacks.clicks import FACTS
 from tracker.secrets import Secrets
 from tracker.stores.postgres import Pool
 
-SETTLED = "NOT EXISTS (SELECT FROM deliveries WHERE state = 'waiting')"
 PIXELS = {"meta": "123456789012345", "tiktok": "C4ABCDEF1234567890", "snapchat": "0d7a4bb6-5a2e-4c3d"}
 TOKEN = "test-token"
 SECRETS = Secrets("k" * 40)

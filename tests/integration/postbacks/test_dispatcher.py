@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import UTC, datetime
 from urllib.parse import parse_qs
 
 import asyncpg
 import msgspec
 import pytest
 
-from loadtests.emulators.receiver import Receiver, running_receiver
+from loadtests.emulators.receiver import Receiver
 from postbacks.breaker import BreakerPolicy
-from postbacks.chunk import Chunk
-from postbacks.dispatcher import Dispatcher
-from postbacks.egress import Egress
-from postbacks.lane import Lane
-from postbacks.queue import Queue
 from postbacks.retry import RetryPolicy
-from postbacks.verdicts import Verdict
 from tests.integration.postbacks.scene import (
     FAST,
     FAST_RETRY,
-    LOOPBACK,
+    SETTLED,
     add_destination,
     dispatching,
     enqueue_all,
@@ -34,14 +25,6 @@ from tests.integration.postbacks.scene import (
     until,
 )
 from tracker.stores.postgres import Pool
-
-ALL_SETTLED = "NOT EXISTS (SELECT FROM deliveries WHERE state = 'waiting')"
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    async with running_receiver() as running:
-        yield running
 
 
 def event_ids(receiver: Receiver, name: str) -> list[str]:
@@ -53,7 +36,7 @@ async def test_each_event_reaches_each_destination_once(pool: Pool, receiver: Re
         await add_destination(pool, name, receiver.url_of(name) + "?id={conversion_id}&name={fan_onlyfans_name}")
     await enqueue_all(pool, [event(n) for n in range(300)])
     async with dispatching(pool):
-        await until(pool, ALL_SETTLED)
+        await until(pool, SETTLED)
     for name in ("a", "b"):
         assert sorted(event_ids(receiver, name)) == sorted(f"evt-{n}" for n in range(300))
     assert parse_qs(receiver.received("a")[0].query)["name"] == ["Max & Moritz"]
@@ -78,7 +61,7 @@ async def test_wake_is_enough_when_polling_is_rare(pool: Pool, receiver: Receive
         await enqueue_all(pool, [event(1)])
         wake.set()
         await receiver.wait_for("a", 1)
-        await until(pool, ALL_SETTLED)
+        await until(pool, SETTLED)
 
 
 async def test_retry_then_delivered(pool: Pool, receiver: Receiver) -> None:
@@ -86,7 +69,7 @@ async def test_retry_then_delivered(pool: Pool, receiver: Receiver) -> None:
     receiver.mode("a", "status", status=503, times=2)
     await enqueue_all(pool, [event(1)])
     async with dispatching(pool):
-        await until(pool, ALL_SETTLED)
+        await until(pool, SETTLED)
     rows = await pool.fetch("SELECT attempt, outcome, status_code FROM attempts ORDER BY attempt")
     assert [tuple(row) for row in rows] == [(1, "transient", 503), (2, "transient", 503), (3, "delivered", 200)]
     assert event_ids(receiver, "a") == ["evt-1"] * 3
@@ -100,7 +83,7 @@ async def test_dead_when_the_schedule_is_exhausted(pool: Pool, receiver: Receive
     receiver.mode("a", "status", status=404)
     await enqueue_all(pool, [event(1)])
     async with dispatching(pool):
-        await until(pool, ALL_SETTLED)
+        await until(pool, SETTLED)
     delivery = await pool.fetchrow("SELECT * FROM deliveries")
     assert delivery is not None
     assert (delivery["state"], delivery["attempts"]) == ("dead", 4)
@@ -133,7 +116,7 @@ async def test_the_breaker_parks_a_dead_receiver_and_probes_it(pool: Pool, recei
     async with dispatching(pool, patient):
         await until(pool, "(SELECT breaker_until > now() AND failing_since IS NOT NULL FROM destinations)")
         receiver.mode("a", "ok")
-        await until(pool, ALL_SETTLED)
+        await until(pool, SETTLED)
         await until(pool, "(SELECT breaker_until IS NULL AND failing_since IS NULL FROM destinations)")
     assert await states(pool) == {"delivered": 200}
 
@@ -144,7 +127,7 @@ async def test_gone_disables_the_destination(pool: Pool, receiver: Receiver) -> 
     await enqueue_all(pool, [event(1)])
     async with dispatching(pool):
         await until(pool, "(SELECT state = 'disabled' FROM destinations)")
-        await until(pool, ALL_SETTLED)
+        await until(pool, SETTLED)
     reason = await pool.fetchval("SELECT state_reason FROM destinations")
     assert reason == "410 Gone; the receiver wants no more of these"
     assert len(receiver.received("a")) == 1
@@ -157,7 +140,7 @@ async def test_days_of_nothing_but_failures_disable(pool: Pool, receiver: Receiv
     await enqueue_all(pool, [event(1)])
     async with dispatching(pool):
         await until(pool, "(SELECT state = 'disabled' FROM destinations)")
-        await until(pool, ALL_SETTLED)
+        await until(pool, SETTLED)
     assert "nothing but failures since" in await pool.fetchval("SELECT state_reason FROM destinations")
     assert await states(pool) == {"dead": 1}
     assert "disabled (nothing but failures" in await pool.fetchval("SELECT verdict FROM deliveries")
@@ -168,7 +151,7 @@ async def test_two_dispatchers_share_the_queue(pool: Pool, receiver: Receiver) -
         await add_destination(pool, name, receiver.url_of(name) + "?id={conversion_id}")
     await enqueue_all(pool, [event(n) for n in range(400)])
     async with dispatching(pool), dispatching(pool):
-        await until(pool, ALL_SETTLED)
+        await until(pool, SETTLED)
     for name in ("a", "b", "c"):
         assert sorted(event_ids(receiver, name)) == sorted(f"evt-{n}" for n in range(400))
 
@@ -210,7 +193,7 @@ async def test_pausing_stops_sending_and_resuming_loses_nothing(pool: Pool, rece
         assert receiver.received("a") == []
         await pool.execute("UPDATE destinations SET state = 'active' WHERE destination_id = 'a'")
         wake.set()
-        await until(pool, ALL_SETTLED)
+        await until(pool, SETTLED)
     assert len(event_ids(receiver, "a")) == 20
 
 
@@ -242,7 +225,7 @@ async def test_events_whose_facts_were_dropped_do_not_block_the_queue(pool: Pool
     await enqueue_all(pool, [event(n) for n in range(50)])
     await pool.execute("DELETE FROM delivery_events WHERE event_id <> 'evt-49'")
     async with dispatching(pool):
-        await until(pool, ALL_SETTLED)
+        await until(pool, SETTLED)
     assert event_ids(receiver, "a") == ["evt-49"]
     assert await states(pool) == {"dead": 49, "delivered": 1}
 
@@ -254,7 +237,7 @@ async def test_hostile_answers_are_logged_and_survived(pool: Pool, receiver: Rec
     receiver.mode("a", "status", status=200, body=f"\x00\x01<script>{token}</script>\ud7ff" + "é" * 5000)
     await enqueue_all(pool, [event(1, facts={"fan_onlyfans_name": "nul\x00 and \ud800 surrogate"})])
     async with dispatching(pool):
-        await until(pool, ALL_SETTLED)
+        await until(pool, SETTLED)
     assert f"access_token={token}" in receiver.received("a")[0].query
     row = await pool.fetchrow("SELECT request, answer FROM attempts")
     assert row is not None
@@ -281,7 +264,7 @@ async def test_a_small_cap_is_shared_in_turn(pool: Pool, receiver: Receiver) -> 
         await add_destination(pool, name, receiver.url_of(name) + "?id={conversion_id}")
     await enqueue_all(pool, [event(n) for n in range(40)])
     async with dispatching(pool, msgspec.structs.replace(FAST, most_in_flight=2)):
-        await until(pool, ALL_SETTLED)
+        await until(pool, SETTLED)
     assert all(len(receiver.received(name)) == 40 for name in names)
     # Nobody is served to the end before everybody has begun.
     first_of_last = max(next(i for i, r in enumerate(receiver.requests) if r.name == name) for name in names)
@@ -325,7 +308,7 @@ async def test_a_share_of_failures_ends_delivered(pool: Pool, receiver: Receiver
         FAST, retry=RetryPolicy(schedule=(0.02,) * 90, overload_floor=0.02), breaker=hasty
     )
     async with dispatching(pool, patient):
-        await until(pool, ALL_SETTLED)
+        await until(pool, SETTLED)
     assert await states(pool) == {"delivered": 200}
     failed = await pool.fetchval("SELECT count(*) FROM attempts WHERE outcome = 'transient'")
     assert failed + 200 == len(receiver.received("a"))
@@ -342,7 +325,7 @@ async def test_sealed_headers_are_unsealed_and_never_logged(pool: Pool, receiver
 
     await enqueue_all(pool, [event(1)])
     async with dispatching(pool, msgspec.structs.replace(FAST, unseal=unseal)):
-        await until(pool, ALL_SETTLED)
+        await until(pool, SETTLED)
     assert receiver.received("a")[0].headers["Authorization"] == "Bearer sesame-42"
     log = await pool.fetchval("SELECT request || answer || verdict FROM attempts")
     assert "sesame" not in log
@@ -356,78 +339,3 @@ async def test_without_the_key_a_sealed_destination_is_paused(pool: Pool, receiv
         await until(pool, "(SELECT state = 'paused' FROM destinations)")
     assert receiver.requests == []
     assert await states(pool) == {"waiting": 1}
-
-
-Reads = Mapping[str, tuple[str, Sequence[str]]] | None
-
-
-class LateClaims(Queue):
-    """While its second claim is on the way, the destination's breaker opens."""
-
-    lanes: Mapping[str, Lane]
-    claims = 0
-
-    async def claim(self, takes: Mapping[str, int], lease_seconds: float, reads: Reads = None) -> list[Chunk]:
-        chunks = await super().claim(takes, lease_seconds, reads)
-        self.claims += 1
-        if self.claims == 2:
-            assert sum(map(len, chunks)) > 1
-            now = time.monotonic()
-            for _ in range(FAST.breaker.threshold):
-                self.lanes["a"].observe([Verdict("transient", "")], begun=now, now=now, wall=datetime.now(UTC))
-            assert self.lanes["a"].is_open(now)
-        return chunks
-
-
-async def test_leases_that_arrive_after_the_breaker_opened_are_not_stranded(pool: Pool, receiver: Receiver) -> None:
-    await add_destination(pool, "a", receiver.url_of("a") + "?id={conversion_id}")
-    await enqueue_all(pool, [event(n) for n in range(100)])
-    hour = msgspec.structs.replace(FAST, lease_margin=3600.0)  # a stranded lease would not end within this test
-    queue, stop = LateClaims(pool), asyncio.Event()
-    egress = Egress(allow=LOOPBACK, timeout=2.0)
-    dispatcher = Dispatcher(queue, egress, hour)
-    queue.lanes = dispatcher._lanes
-    task = asyncio.create_task(dispatcher.run(asyncio.Event(), stop))
-    await until(pool, ALL_SETTLED)
-    stop.set()
-    await task
-    await egress.close()
-    assert queue.claims > 2
-    assert await states(pool) == {"delivered": 100}
-
-
-class EditedBetween(Queue):
-    """Before its third claim the template is edited; what is leased by then was leased with the facts of the old one."""
-
-    url = ""
-    claims = 0
-    told: list[tuple[str, ...]]
-
-    async def claim(self, takes: Mapping[str, int], lease_seconds: float, reads: Reads = None) -> list[Chunk]:
-        self.claims += 1
-        if self.claims == 3:
-            await self._pool.execute("UPDATE destinations SET config = $1", {"url": self.url})
-        chunks = await super().claim(takes, lease_seconds, reads)
-        self.told += [chunk.reads for chunk in chunks]
-        return chunks
-
-
-async def test_an_edited_template_finds_every_fact_it_names(pool: Pool, receiver: Receiver) -> None:
-    await add_destination(pool, "a", receiver.url_of("a") + "?id={conversion_id}")
-    await enqueue_all(pool, [event(n, facts={"amount_net": f"{n}.00"}) for n in range(400)])
-    queue, stop, egress = EditedBetween(pool), asyncio.Event(), Egress(allow=LOOPBACK, timeout=2.0)
-    queue.url, queue.told = receiver.url_of("b") + "?id={conversion_id}&net={amount_net}", []
-    task = asyncio.create_task(Dispatcher(queue, egress, FAST).run(asyncio.Event(), stop))
-    await until(pool, ALL_SETTLED)
-    stop.set()
-    await task
-    await egress.close()
-    assert await states(pool) == {"delivered": 400}
-    before, after = ([parse_qs(one.query) for one in receiver.requests if one.name == name] for name in "ab")
-    assert before
-    assert after
-    assert sorted(one["id"][0] for one in before + after) == sorted(f"evt-{n}" for n in range(400))
-    assert all(one["net"] == [f"{one['id'][0].removeprefix('evt-')}.00"] for one in after)
-    # At first, and when it was found edited, all facts are told; else what the template names.
-    assert queue.told[0] == ()
-    assert ("conversion_id",) in queue.told

@@ -48,12 +48,6 @@ class FixedResolver(AbstractResolver):
 
 
 @pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    async with running_receiver() as running:
-        yield running
-
-
-@pytest.fixture
 async def egress() -> AsyncIterator[Egress]:
     opened = Egress(allow=LOOPBACK, timeout=5.0)
     yield opened

@@ -15,10 +15,9 @@ from loadtests.emulators.platform import Platform, running_platform
 from postbacks.configuration import DispatcherConfig
 from postbacks.events import Event
 from postbacks.facts import SAMPLE
-from tests.integration.postbacks.scene import FAST, dispatching, enqueue_all, states, until
+from tests.integration.postbacks.scene import FAST, SETTLED, dispatching, enqueue_all, states, until
 from tracker.stores.postgres import Pool
 
-SETTLED = "NOT EXISTS (SELECT FROM deliveries WHERE state = 'waiting')"
 ACCOUNT = "acct_madison"
 
 

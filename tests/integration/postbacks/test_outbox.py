@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
-from loadtests.emulators.receiver import Receiver, running_receiver
+from loadtests.emulators.receiver import Receiver
 from postbacks.outbox import abandon, enqueue
 from postbacks.replay import ReplayError, forecast, replay_one, replay_range
-from tests.integration.postbacks.scene import add_destination, dispatching, enqueue_all, event, states, until
+from tests.integration.postbacks.scene import SETTLED, add_destination, dispatching, enqueue_all, event, states, until
 from tracker.stores.postgres import Pool
 
 URL = "https://h.example/?id={conversion_id}"
-ALL_SETTLED = "NOT EXISTS (SELECT FROM deliveries WHERE state = 'waiting')"
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    async with running_receiver() as running:
-        yield running
 
 
 async def written(pool: Pool) -> set[tuple[str, str, str]]:
@@ -126,13 +118,13 @@ async def test_replaying_one_continues_the_numbers_and_restarts_the_schedule(poo
     receiver.mode("a", "status", status=500, times=6)
     await enqueue_all(pool, [event(1)])
     async with dispatching(pool) as wake:
-        await until(pool, ALL_SETTLED)
+        await until(pool, SETTLED)
         assert await states(pool) == {"dead": 1}
         async with pool.acquire() as connection:
             assert await replay_one(connection, "evt-1", "a") is True
             assert await replay_one(connection, "evt-1", "a") is False  # already waiting: still one send at a time
         wake.set()
-        await until(pool, ALL_SETTLED)
+        await until(pool, SETTLED)
     assert await states(pool) == {"delivered": 1}
     numbers = [row[0] for row in await pool.fetch("SELECT attempt FROM attempts ORDER BY attempt")]
     assert numbers == [1, 2, 3, 4, 5, 6, 7]
