@@ -53,8 +53,10 @@ def _plain_name(name: str) -> bool:
 
 def harmless_urls(urls: str) -> bool:
     """Whether no parameter of these URLs, a line each, is named like a secret; no for some, oddly written, where none is."""
+    if '"' in urls:  # JSON has names of its own
+        return False
     parameters = set(urls.replace("?", "&").replace("\n", "&").split("&"))  # most come again and again
-    return all(map(_plain_name, {parameter.rpartition("=")[0] for parameter in parameters}))
+    return all(map(_plain_name, {parameter.partition("=")[0] for parameter in parameters}))
 
 
 @lru_cache(maxsize=4096)

@@ -43,8 +43,8 @@ _CHECKED = {"_ip", "country", "purchase", "amount_gross", "external_click_id", "
 def harmless(told: Told, secrets: Sequence[str]) -> bool:
     """Whether nothing that is written of these is one of these secrets, or named like one, as a page's parameter may be.
 
-    A name is what stands before an equals sign: those of the pages are judged, each once; some apps' user agents have them;
-    there must be no others.
+    A name is what stands before an equals sign: those of the pages are judged, each once; some apps' user agents have them, of which
+    there are few; there must be no others, and no quote, which JSON's would stand in.
     """
     facts = told.facts
     pages, agents = "\n".join(facts["_landing_url"]), set(facts["_user_agent"])
@@ -52,7 +52,7 @@ def harmless(told: Told, secrets: Sequence[str]) -> bool:
         column for name, column in facts.items() if name not in _CHECKED and name not in ("_landing_url", "_user_agent")
     ]
     others = "\n".join(map("\n".join, (told.event_ids, *free)))
-    if "=" in others or not harmless_urls(pages) or not all(harmless_text(one) for one in agents if "=" in one):
+    if "=" in others or '"' in others or not harmless_urls(pages) or not all(map(harmless_text, agents)):
         return False
     texts = (pages, others, *agents)
     return not any(len(one) >= SHORTEST_SECRET and one in text for one in secrets for text in texts)

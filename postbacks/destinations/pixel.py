@@ -157,6 +157,8 @@ class Pixel(Batching):
             list(map(matching.referrer, facts["_referrer"])),
         )  # fmt: skip
         made = self.events(told, seen, now, refused)
+        if len(made) != len(names):  # what is not made must not count as sent
+            raise ValueError(f"{len(made)} events were made of {len(names)}")
         return [event for place, event in enumerate(made) if place not in refused] if refused else made
 
     def harmless(self, told: Told) -> bool:
