@@ -9,9 +9,11 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from socket import AF_INET, AF_INET6, inet_pton
+
+import msgspec
 
 from postbacks.destinations.base import Told
 from postbacks.redaction import SHORTEST_SECRET, harmless_text, harmless_urls
@@ -143,7 +145,19 @@ def _addresses(values: Sequence[str]) -> bool:
     return True
 
 
-@lru_cache(maxsize=4096)
+def few(values: Sequence[str], known: Callable[[str], object]) -> list[msgspec.Raw | None]:
+    """What is to be written of each, as JSON, where few values make up most: each is looked at, and written, once."""
+    each = {value: written(known, value) for value in set(values)}
+    return [*map(each.__getitem__, values)]
+
+
+@lru_cache(maxsize=16384)
+def written(known: Callable[[str], object], value: str) -> msgspec.Raw | None:
+    """What is known of a value, as JSON; None when nothing is."""
+    found = known(value)
+    return None if found is None else msgspec.Raw(msgspec.json.encode(found))
+
+
 def agent(value: str) -> str | None:
     """A user agent as it came; None when absent or a digest. Few devices make most clicks."""
     return value if value.strip() and not _DIGEST.fullmatch(value) else None
@@ -169,20 +183,17 @@ def _is_page(start: str) -> bool:
     return _PAGE(start) is not None
 
 
-@lru_cache(maxsize=4096)
 def referrer(value: str) -> str | None:
     """Where the click was made, likewise. Sites name themselves and no more, and there are few."""
     return value if value and _PAGE(value) else None
 
 
-@lru_cache(maxsize=1024)
 def country(text: str) -> str | None:
     """Two lower-case letters."""
     value = text.lower()
     return value if _COUNTRY.fullmatch(value) and value not in _NO_COUNTRY else None
 
 
-@lru_cache(maxsize=1024)
 def hashed_country(text: str) -> str | None:
     """SHA-256 of the country's two lower-case letters."""
     value = country(text)

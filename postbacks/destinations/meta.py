@@ -12,11 +12,12 @@ from itertools import repeat
 from typing import Any
 
 import msgspec
+from msgspec import Raw
 
 from postbacks.destinations import matching
 from postbacks.destinations.base import Item, Kind, Service, Told
 from postbacks.destinations.mapping import Names, words
-from postbacks.destinations.pixel import Config, Pixel, Seen, Worth, by_status, document, pointed_at, posted, require
+from postbacks.destinations.pixel import Config, Pixel, Seen, by_status, document, pointed_at, posted, require
 from postbacks.egress import Answer, Request
 from postbacks.schema import ConfigError, convert
 from postbacks.verdicts import Verdict
@@ -55,11 +56,11 @@ class User(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """`user_data`: whom Meta may match the event to (capi spec 1.3)."""
 
     client_ip_address: str | None = None
-    client_user_agent: str | None = None
+    client_user_agent: Raw | None = None
     fbc: str | None = None
     fbp: str | None = None
     external_id: str | None = None
-    country: str | None = None
+    country: Raw | None = None
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -70,9 +71,9 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     event_id: str
     action_source: str
     event_source_url: str
-    referrer_url: str | None = None
+    referrer_url: Raw | None = None
     user_data: User | None = None  # there always is one; by position a struct is made sooner
-    custom_data: Worth | None = None
+    custom_data: Raw | None = None
 
 
 class Meta(Pixel):
@@ -91,7 +92,7 @@ class Meta(Pixel):
         facts = told.facts
         clicks = matching.fbcs(facts["_fbc"], facts["fbclid"], facts["_click_ms"], now)
         browsers = matching.fbps(facts["_fbp"])
-        countries = map(matching.hashed_country, facts["country"])
+        countries = matching.few(facts["country"], matching.hashed_country)
         require(refused, "no user agent is known of the click, and Meta needs it for website events", seen.agents)
         # The rest, alone or with one another, matches nobody; a batch with such an event is refused (capi spec 1.5).
         words = "nothing is known of the click that Meta could match a person by"

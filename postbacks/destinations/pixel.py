@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import msgspec
+from msgspec import Raw
 
 from postbacks.destinations import matching
 from postbacks.destinations.base import Batching, Item, Told, sealed
@@ -67,16 +68,16 @@ def worth_of(gross: str) -> Worth | None:
 
 
 class Seen(NamedTuple):
-    """What all platforms are told of events, side by side. `names`: None of those that are refused already."""
+    """What all platforms are told of events, side by side. `names`: None of those that are refused already. `worths`: a `Worth` each."""
 
     names: list[str | None]
     times: list[int]
-    worths: list[Worth | None]
+    worths: list[Raw | None]
     addresses: list[str | None]
-    agents: list[str | None]
+    agents: list[Raw | None]
     external_ids: list[str | None]
     pages: list[str | None]
-    referrers: list[str | None]
+    referrers: list[Raw | None]
 
 
 class Course(NamedTuple):
@@ -151,10 +152,10 @@ class Pixel(Batching):
         seen = Seen(
             names, times, worths,
             matching.addresses(facts["_ip"]),
-            list(map(matching.agent, facts["_user_agent"])),
+            matching.few(facts["_user_agent"], matching.agent),
             matching.external_ids(facts["external_click_id"]),
             matching.pages(facts["_landing_url"]),
-            list(map(matching.referrer, facts["_referrer"])),
+            matching.few(facts["_referrer"], matching.referrer),
         )  # fmt: skip
         made = self.events(told, seen, now, refused)
         if len(made) != len(names):  # what is not made must not count as sent
@@ -167,20 +168,19 @@ class Pixel(Batching):
 
     def _chosen(
         self, told: Told, now: float, refused: dict[int, Verdict]
-    ) -> tuple[list[str | None], list[int], list[Worth | None]]:
+    ) -> tuple[list[str | None], list[int], list[Raw | None]]:
         """Name, time and worth of each event; no name for what is refused."""
         names: list[str | None] = []
-        worths: list[Worth | None] = []
+        worths: list[Raw | None] = []
         latest = self.oldest - MARGIN_SECONDS
         courses = self._courses
         amounts = told.facts["amount_gross"]
-        types, prices = set(told.event_types), set(amounts)
+        types = set(told.event_types)
         only = courses.get(types.pop()) if len(types) == 1 and not refused else None
-        if only is not None and now - min(told.occurred) <= latest and all(map(only.takes, prices)):
-            # Most chunks are of one type, clicks above all, with nothing to refuse, and there are few prices.
+        if only is not None and now - min(told.occurred) <= latest and all(map(only.takes, set(amounts))):
+            # Most chunks are of one type, clicks above all, with nothing to refuse.
             names = [only.name] * len(amounts)
-            each = {price: worth_of(price) if only.with_value else None for price in prices}
-            worths = [*map(each.__getitem__, amounts)]
+            worths = matching.few(amounts, worth_of) if only.with_value else [None] * len(amounts)
         else:
             columns = told.event_types, told.facts["purchase"], told.occurred, amounts
             for event_type, purchase, at, gross in zip(*columns, strict=True):
@@ -192,7 +192,7 @@ class Pixel(Batching):
                     refused[len(names)] = self._refusal(course, event_type, purchase, now - at, worth)
                     course = None
                 names.append(None if course is None else course.name)
-                worths.append(worth)
+                worths.append(None if worth is None else matching.written(worth_of, gross))
         # A clock of ours that runs ahead puts nothing into the future.
         times = list(map(int, told.occurred if max(told.occurred) <= now else [min(at, now) for at in told.occurred]))
         return names, times, worths

@@ -9,11 +9,23 @@ from typing import Any
 from urllib.parse import quote
 
 import msgspec
+from msgspec import Raw
 
 from postbacks.destinations import matching
 from postbacks.destinations.base import Item, Kind, Service, Told
 from postbacks.destinations.mapping import Names, words
-from postbacks.destinations.pixel import Config, Pixel, Seen, Worth, by_status, document, pointed_at, posted, require
+from postbacks.destinations.pixel import (
+    Config,
+    Pixel,
+    Seen,
+    Worth,
+    by_status,
+    document,
+    pointed_at,
+    posted,
+    require,
+    worth_of,
+)
 from postbacks.egress import Answer, Request
 from postbacks.schema import ConfigError, convert
 from postbacks.verdicts import Verdict, parse_retry_after
@@ -43,11 +55,11 @@ class User(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """`user_data`: whom Snapchat may match the event to (capi spec 3.3)."""
 
     client_ip_address: str | None = None
-    client_user_agent: str | None = None
+    client_user_agent: Raw | None = None
     sc_click_id: str | None = None
     sc_cookie1: str | None = None
     external_id: str | None = None
-    country: str | None = None
+    country: Raw | None = None
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -59,7 +71,7 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     action_source: str
     event_source_url: str
     user_data: User
-    custom_data: Worth | None = None
+    custom_data: Raw | Worth | None = None
 
 
 class Snapchat(Pixel):
@@ -78,20 +90,21 @@ class Snapchat(Pixel):
         """The events, those left out that Snapchat is known to refuse. It is not told of referrers."""
         facts = told.facts
         clicks, browsers = (map(matching.token, facts[name]) for name in ("sccid", "_scid"))
-        countries = map(matching.hashed_country, facts["country"])
+        countries = matching.few(facts["country"], matching.hashed_country)
         words = "Snapchat needs the click's address and user agent, and they are not known"
         require(refused, words, seen.addresses)
         require(refused, words, seen.agents)
         require(refused, "no page is known of the click, and Snapchat needs one for web events", seen.pages)
-        worths: Iterable[Worth | None] = seen.worths
+        worths: Iterable[Raw | Worth | None] = seen.worths
         if not self.purchases.isdisjoint(seen.names):
-            worths = map(self._ordered, seen.names, seen.worths, told.event_ids)
+            worths = map(self._ordered, seen.names, seen.worths, facts["amount_gross"], told.event_ids)
         users = map(User, seen.addresses, seen.agents, clicks, browsers, seen.external_ids, countries)
         return [*map(Event, seen.names, seen.times, told.event_ids, repeat("WEB"), seen.pages, users, worths)]
 
-    def _ordered(self, name: str | None, worth: Worth | None, event_id: str) -> Worth | None:
-        """With the order id that Snapchat deduplicates purchases by for 30 days (capi spec 3.6)."""
-        return worth if worth is None or name not in self.purchases else Worth(worth.value, worth.currency, event_id)
+    def _ordered(self, name: str | None, written: Raw | None, gross: str, event_id: str) -> Raw | Worth | None:
+        """A purchase's worth has the order id that Snapchat deduplicates it by for 30 days (capi spec 3.6)."""
+        worth = worth_of(gross) if name in self.purchases else None
+        return written if worth is None else Worth(worth.value, worth.currency, event_id)
 
     def envelope(self) -> Request:
         """The request without events. Snapchat takes its token in the URL only; logs show it masked."""

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
+from msgspec import Raw
 
 from postbacks.destinations import matching
 from postbacks.destinations.base import Item, Kind, Service, Told
 from postbacks.destinations.mapping import Names, words
-from postbacks.destinations.pixel import Config, Pixel, Seen, Worth, by_status, document, pointed_at, posted, require
+from postbacks.destinations.pixel import Config, Pixel, Seen, by_status, document, pointed_at, posted, require
 from postbacks.egress import Answer, Request
 from postbacks.schema import convert
 from postbacks.verdicts import Verdict
@@ -47,15 +48,15 @@ class User(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     ttp: str | None = None
     external_id: str | None = None
     ip: str | None = None
-    user_agent: str | None = None
-    country: str | None = None
+    user_agent: Raw | None = None
+    country: Raw | None = None
 
 
 class Page(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """`page`: where the click was made."""
 
     url: str | None  # events without one are refused
-    referrer: str | None = None
+    referrer: Raw | None = None
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -66,7 +67,7 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     event_id: str
     user: User
     page: Page
-    properties: Worth | None = None
+    properties: Raw | None = None
 
 
 class TikTok(Pixel):
@@ -84,7 +85,7 @@ class TikTok(Pixel):
         """The events, those left out that TikTok is known to refuse, or could match to nobody."""
         facts = told.facts
         clicks, browsers = ([*map(matching.token, facts[name])] for name in ("ttclid", "_ttp"))
-        countries = map(matching.country, facts["country"])
+        countries = matching.few(facts["country"], matching.country)
         words = "nothing is known of the click that TikTok could match a person by"
         require(refused, words, clicks, browsers, seen.external_ids, seen.addresses)
         require(refused, "no page is known of the click, and TikTok needs one for web events", seen.pages)
