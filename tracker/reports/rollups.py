@@ -15,7 +15,7 @@ import structlog
 
 from tracker.reports.filters import Store
 from tracker.reports.spans import BLOCKS
-from tracker.stores.postgres import AWAY, Connection, Pool
+from tracker.stores.postgres import AWAY, Connection, Pool, locked
 from tracker.stores.queries import load_queries
 
 log = structlog.get_logger()
@@ -77,18 +77,14 @@ async def run_rollups(pool: Pool, *, stop: asyncio.Event) -> None:
 
 async def settle(pool: Pool, *, notes: int = NOTES_AT_ONCE, marks: int = MARKS_AT_ONCE) -> Settled:
     """One run: count up to that many notes and marks. All or nothing. Raises asyncpg errors and OSError when it could not."""
-    async with pool.acquire() as connection:
-        if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", ROLLUP_LOCK):
+    async with pool.acquire() as connection, locked(connection, ROLLUP_LOCK) as held:
+        if not held:
             return Settled(busy=True)
-        try:
-            for name in WORKSPACE:
-                await connection.execute(SQL[name])
-            # Everything is judged from one snapshot, taken after the lock: what a note or mark tells is in the rows it sees.
-            async with connection.transaction(isolation="repeatable_read"):
-                return await _run(connection, notes, marks)
-        finally:
-            if not connection.is_closed():
-                await connection.execute("SELECT pg_advisory_unlock($1)", ROLLUP_LOCK)
+        for name in WORKSPACE:
+            await connection.execute(SQL[name])
+        # Everything is judged from one snapshot, taken after the lock: what a note or mark tells is in the rows it sees.
+        async with connection.transaction(isolation="repeatable_read"):
+            return await _run(connection, notes, marks)
 
 
 async def settle_all(pool: Pool, *, notes: int = NOTES_AT_ONCE, marks: int = MARKS_AT_ONCE) -> None:

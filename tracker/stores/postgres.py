@@ -58,7 +58,7 @@ async def locked(connection: Connection, key: int, *, wait: bool = False) -> Asy
     try:
         yield held
     finally:
-        if held:
+        if held and not connection.is_closed():
             try:
                 await connection.execute("SELECT pg_advisory_unlock($1)", key)
             except BaseException:
