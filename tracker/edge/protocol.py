@@ -67,7 +67,8 @@ class EdgeProtocol(HttpToolsProtocol):
         self._direct: Direct | None = getattr(self.app, "direct", None)
         self._between = True  # no message is under way in the parser
         self._in_head = False
-        self._head_bytes = 0
+        self._head_bytes = 0  # of it that came in pieces before this one
+        self._piece = 0
         self._deadline = _NEVER
         self._timer: asyncio.TimerHandle | None = None
 
@@ -89,6 +90,7 @@ class EdgeProtocol(HttpToolsProtocol):
             and self._direct is not None
             and (before is None or before.response_complete)
             and not self.flow.write_paused  # a client that does not read its answers waits its turn
+            and len(data) <= HEAD_BYTES
             and (head := _heads.read(data)) is not None
         ):
             self.cycle = exchange = cast(Any, Exchange(self))
@@ -96,10 +98,14 @@ class EdgeProtocol(HttpToolsProtocol):
             if self._direct(exchange, head[0], head[1], self.client):
                 return
             self.cycle = before
+        self._piece = len(data)
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserError:
-            self.send_400_response("Invalid HTTP request received.")
+            if self._is_too_large():
+                self._refuse_head()
+            else:
+                self.send_400_response("Invalid HTTP request received.")
             return
         except httptools.HttpParserUpgrade:
             pass  # nothing to upgrade to: the answer is on its way
@@ -108,8 +114,7 @@ class EdgeProtocol(HttpToolsProtocol):
                 self._deadline = self.loop.time() + HEAD_SECONDS
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_BYTES:
-                self.transport.write(_TOO_LARGE)
-                self.transport.close()
+                self._refuse_head()
         elif self._deadline is not _NEVER and (self.cycle is None or self.cycle.response_complete):
             # A body that is dripped after its answer, or garbage between requests, does not count as life.
             self._deadline = min(self._deadline, self.loop.time() + HEAD_SECONDS)
@@ -123,6 +128,8 @@ class EdgeProtocol(HttpToolsProtocol):
         self.expect_100_continue = False
 
     def on_headers_complete(self) -> None:
+        if self._is_too_large():
+            raise ValueError("the head is too large")  # to the parser, which stops; `data_received` answers
         self._in_head = False
         self._deadline = _NEVER
         url, headers, expects = self.url, self.headers, self.expect_100_continue
@@ -130,6 +137,18 @@ class EdgeProtocol(HttpToolsProtocol):
         self.url, self.expect_100_continue = url, expects
         self.headers.extend(headers)
         super().on_headers_complete()
+
+    def _is_too_large(self) -> bool:
+        """Whether the head that is being read, or has just been, is: the piece that ends it may hold more than it, and may be long."""
+        return (
+            self._in_head
+            and self._head_bytes + self._piece > HEAD_BYTES
+            and len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > HEAD_BYTES
+        )
+
+    def _refuse_head(self) -> None:
+        self.transport.write(_TOO_LARGE)
+        self.transport.close()
 
     def on_message_complete(self) -> None:
         self._between = True

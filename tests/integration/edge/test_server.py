@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -100,6 +101,28 @@ async def store(redis: valkey.Client) -> Any:
 
 
 GO = b"/go/" + LINK.encode()
+
+
+async def test_a_long_head_is_refused_in_whatever_pieces_it_comes(store: Any, redis_url: str, tmp_path: Path) -> None:
+    async def answer(port: int, *pieces: bytes) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        with contextlib.suppress(ConnectionError):  # closed with some of it unread
+            for piece in pieces:
+                writer.write(piece)
+                await writer.drain()
+                await asyncio.sleep(0.02)
+            writer.write_eof()
+            return await reader.read()
+        return b""
+
+    async with running(redis_url, tmp_path) as edge:
+        for kib in (130, 200, 300):
+            filled = [b"X-%03d: " % n + b"y" * 1015 for n in range(kib)]
+            for request in (get(GO, *filled), get(GO + b"?x=" + b"a" * (kib << 10))):
+                for first in (0, 1 << 10, 60 << 10, 127 << 10):
+                    found = await answer(edge.port, request[:first], request[first:])
+                    assert found[9:12] in (b"431", b""), (kib, first, found[:100])
+        assert (await edge.ask(get(GO))).startswith(b"HTTP/1.1 302 ")
 
 
 async def test_raw_input_gets_a_redirect_or_a_clean_refusal(store: Any, redis_url: str, tmp_path: Path) -> None:
