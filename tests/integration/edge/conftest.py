@@ -186,3 +186,12 @@ async def world(make_world: Callable[..., Any]) -> World:
     made: World = await make_world()
     await made.put_link()
     return made
+
+
+@pytest.fixture
+async def store(redis: valkey.Client) -> Any:
+    """The Valkey client with one link stored."""
+    link = EdgeLink(LINK, ACCOUNT, 0, "tracking", 21_600_000, "active", PROFILE, RESERVE)
+    store: Any = redis
+    await store.hset(LINKS_KEY, LINK, msgspec.msgpack.encode(link))
+    return store
