@@ -19,7 +19,7 @@ _ENCODER = msgspec.json.Encoder()
 
 
 class Parcel(Sequence[Item]):
-    """The events of some chunks that one request tells, in its order. `keys` are theirs, as `Taken` has them."""
+    """The events of some chunks that one request tells, in its order. `keys` are theirs."""
 
     def __init__(
         self, chunks: Sequence[Chunk], refused: dict[tuple[int, int], Verdict], request: Request, keys: Keys

@@ -79,7 +79,6 @@ class Receiver:
         self.requests: list[Received] = []
         self.counts: Counter[str] = Counter()
         self.url = ""
-        self.keep_requests = True
         self._modes: dict[str, Mode] = {}
         self._left: dict[str, int] = {}
         self._waiters: list[asyncio.Event] = []
@@ -160,10 +159,9 @@ class Receiver:
             mode = _OK
         body = (await request.read()).decode("utf-8", "replace") if request.can_read_body else ""
         self.counts[name] += 1
-        if self.keep_requests:
-            raw_path, _, query = request.raw_path.partition("?")
-            headers = dict(request.headers)
-            self.requests.append(Received(name, request.method, raw_path, query, headers, body, time.time(), mode.mode))
+        raw_path, _, query = request.raw_path.partition("?")
+        headers = dict(request.headers)
+        self.requests.append(Received(name, request.method, raw_path, query, headers, body, time.time(), mode.mode))
         for waiter in self._waiters:
             waiter.set()
         return await self._answer(request, mode)
@@ -252,9 +250,8 @@ async def running_receiver(
         await runner.cleanup()
 
 
-async def _serve(host: str, port: int, keep: bool) -> None:
+async def _serve(host: str, port: int) -> None:
     async with running_receiver(host=host, port=port) as receiver:
-        receiver.keep_requests = keep
         print(json.dumps({"url": receiver.url}), flush=True)
         await asyncio.Event().wait()
 
@@ -264,10 +261,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="A receiver of postbacks for tests and load tests.")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--count-only", action="store_true", help="keep counts, not requests (for benchmarks)")
     options = parser.parse_args()
     try:
-        asyncio.run(_serve(options.host, options.port, not options.count_only))
+        asyncio.run(_serve(options.host, options.port))
     except KeyboardInterrupt:
         pass
 

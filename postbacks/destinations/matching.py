@@ -127,7 +127,7 @@ def fbps(cookies: Sequence[str]) -> list[str | None]:
     """Meta's browser ids from its cookies."""
     lines = "\n".join((*cookies, ""))
     if lines.count("\n") == len(cookies) and _FBPS(lines):
-        return [*cookies] if all(cookies) else [cookie or None for cookie in cookies]
+        return [cookie or None for cookie in cookies]
     return [cookie if _FBP(cookie) else None for cookie in cookies]
 
 
@@ -200,7 +200,6 @@ def hashed_country(text: str) -> str | None:
     return None if value is None else sha256(value)
 
 
-@lru_cache(maxsize=4096)
 def value(gross: str) -> float | None:
     """The gross amount in USD; None when not known. There are few prices."""
     try:

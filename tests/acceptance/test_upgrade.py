@@ -147,7 +147,6 @@ def folder() -> Iterator[Path]:
 async def receiver() -> AsyncIterator[Receiver]:
     """Where the old postback goes."""
     async with running_receiver() as running:
-        running.keep_requests = True
         yield running
 
 

@@ -67,8 +67,7 @@ class EdgeProtocol(HttpToolsProtocol):
         self._direct: Direct | None = getattr(self.app, "direct", None)
         self._between = True  # no message is under way in the parser
         self._in_head = False
-        self._head_bytes = 0  # of it that came in pieces before this one
-        self._piece = 0
+        self._head_bytes = 0
         self._deadline = _NEVER
         self._timer: asyncio.TimerHandle | None = None
 
@@ -98,7 +97,6 @@ class EdgeProtocol(HttpToolsProtocol):
             if self._direct(exchange, head[0], head[1], self.client):
                 return
             self.cycle = before
-        self._piece = len(data)
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserError:
@@ -139,12 +137,9 @@ class EdgeProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def _is_too_large(self) -> bool:
-        """Whether the head that is being read, or has just been, is: the piece that ends it may hold more than it, and may be long."""
-        return (
-            self._in_head
-            and self._head_bytes + self._piece > HEAD_BYTES
-            and len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > HEAD_BYTES
-        )
+        """Whether the head that has just been read is: the piece that ended it was not counted, as it may hold more than the head."""
+        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        return self._in_head and size > HEAD_BYTES
 
     def _refuse_head(self) -> None:
         self.transport.write(_TOO_LARGE)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 
-from loadtests.emulators.receiver import Receiver, running_receiver
+from loadtests.emulators.receiver import Receiver
 from postbacks.destinations.networks import PRESETS
 from postbacks.facts import VARIABLES
 from tests.integration.dashboard.people import person, readable, with_token
@@ -23,12 +22,6 @@ from tracker.stores.postgres import Pool
 @pytest.fixture
 def settings() -> Settings:
     return Settings(egress_allow=("127.0.0.0/8",))
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    async with running_receiver() as running:
-        yield running
 
 
 @pytest.fixture
